@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stdlib only (imports neither bpy nor torch): the one description of an edit, `EditJob`.
+
+Everything that influences the result is in it: same job, machine, lock and thread count, same pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Literal
+
+from .errors import InvalidJobError, ProtocolError
+from .schema import check_limits, from_plain, loads, setting, to_plain
+
+JOB_VERSION = 1
+"""Version of job.json; a job of another version is refused, never guessed at."""
+
+Method = Literal["dds"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """A movie file or an image sequence, and which of its frames the clip shows.
+
+    Paths are absolute, or relative to the job folder (then they must stay inside it).
+    """
+
+    path: str = setting(doc="movie file, or folder of the images")
+    kind: Literal["movie", "images"] = setting(doc="how to read it")
+    frames: tuple[int, ...] = setting(
+        doc="frame map: index of the media's frame (from 0) for each frame of the clip, in order"
+    )
+    files: tuple[str, ...] = setting((), doc="images only: file names in order, frames index them")
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        check_path(self.path, "media.path")
+        if not self.frames:
+            raise InvalidJobError(
+                "The clip has 0 frames.", hint="Choose a strip or a range of at least one frame."
+            )
+        if min(self.frames) < 0:
+            raise InvalidJobError(f"Frame {min(self.frames)} is asked for; the first frame is 0.")
+        if self.kind == "images":
+            if not self.files:
+                raise InvalidJobError("The image sequence names no files.")
+            if max(self.frames) >= len(self.files):
+                raise InvalidJobError(
+                    f"Image {max(self.frames)} is asked for; the sequence has {len(self.files)}."
+                )
+            for name in self.files:
+                if name in ("", ".", "..") or "/" in name or "\\" in name:
+                    raise InvalidJobError(f"{name!r} is not a plain file name.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """Where the clip may change: white (1) may change, black (0) stays bit-exact."""
+
+    media: Media | None = setting(None, doc="mask pictures; fewer frames than the clip: last held")
+    box: tuple[int, int, int, int] | None = setting(
+        None, doc="x, y, width, height from the top left, instead of pictures", unit="px"
+    )
+    channel: Literal["luma", "alpha"] = setting("luma", doc="what of the pictures is the mask")
+    invert: bool = setting(False, doc="swap what may change and what stays")
+    feather_px: float = setting(
+        0.0, doc="soft transition, inward from the mask's edge", unit="px", minimum=0, maximum=500
+    )
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        if (self.media is None) == (self.box is None):
+            raise InvalidJobError("A mask is either pictures or a box, and exactly one of them.")
+        if self.box is not None and (self.box[2] < 1 or self.box[3] < 1):
+            raise InvalidJobError(f"The mask box is {self.box[2]}×{self.box[3]} px; at least 1×1.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditSettings:
+    """Numbers of the optimisation. Defaults follow DDS (Hertz et al. 2023) where it gives a value.
+
+    Every backbone carries recommended values (`delta_strip.json` in its folder).
+    """
+
+    strength: float = setting(
+        1.0,
+        doc="how far the edit goes: 0 leaves the clip, 1 is the complete edit, above overdoes it",
+        minimum=0,
+        maximum=3,
+    )
+    steps: int = setting(200, doc="most iterations of the optimisation", minimum=1, maximum=5000)
+    guidance_scale: float = setting(
+        7.5, doc="classifier-free guidance weight of both branches", minimum=0, maximum=100
+    )
+    timestep_min: float = setting(
+        0.05, doc="least noise, as a share of the schedule", minimum=0.001, maximum=0.999
+    )
+    timestep_max: float = setting(
+        0.95, doc="most noise, as a share of the schedule", minimum=0.001, maximum=0.999
+    )
+    timestep_schedule: Literal["uniform", "stratified"] = setting(
+        "uniform", doc="independent draws, or draws that cover the range evenly in few steps"
+    )
+    step_rule: Literal["calibrated", "fixed"] = setting(
+        "calibrated", doc="scale of an update: from the first gradients of the job, or effective_step"
+    )
+    step_size: float = setting(
+        0.05,
+        doc="calibrated rule: typical change of an edited latent per step, in standard deviations",
+        minimum=0.0001,
+        maximum=2,
+    )
+    effective_step: float = setting(
+        0.1 * 2000 / 4096,
+        doc="fixed rule: coefficient on the gradient (DDS: lr 0.1 · 2000 / (64·64))",
+        minimum=0,
+        maximum=10,
+    )
+    use_stopping_rule: bool = setting(
+        True, doc="stop when the model prefers the target prompt as much as strength asks for"
+    )
+    probe_interval: int = setting(
+        4, doc="steps between two measurements of the stopping rule", unit="steps", minimum=1, maximum=500
+    )
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        if self.timestep_min >= self.timestep_max:
+            raise InvalidJobError(
+                f"timestep_min {self.timestep_min:g} is not below timestep_max {self.timestep_max:g}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditJob:
+    """One edit of one clip, complete and serialisable: the contents of job.json."""
+
+    version: int = setting(JOB_VERSION, doc="version of this format")
+    source: Media = setting(doc="the clip")
+    fps: tuple[int, int] = setting(doc="frames per second of the clip as numerator, denominator")
+    source_prompt: str = setting(doc="what is there")
+    target_prompt: str = setting(doc="what should be there instead")
+    mask: Mask | None = setting(None, doc="where it may change; none: everywhere")
+    method: Method = setting("dds", doc="the guidance")
+    settings: EditSettings = setting(doc="numbers of the optimisation")
+    backbone: str = setting("demo", doc="id of an installed backbone, or its folder")
+    size: tuple[int, int] | None = setting(
+        None, doc="width and height the backbone works at; none: chosen from the clip's size", unit="px"
+    )
+    seed: int = setting(0, doc="seed of noise and timesteps", minimum=0, maximum=2**63 - 1)
+    device: Device = setting("auto", doc="where the backbone runs")
+    precision: Precision = setting("auto", doc="number format of the backbone's arithmetic")
+    threads: int = setting(1, doc="CPU threads; part of the result's identity", minimum=1, maximum=256)
+    movie: bool = setting(True, doc="also write edited.mp4 (H.264) to look at")
+    lossless_movie: bool = setting(False, doc="also write edited.mkv (FFV1), pixel-exact")
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        if self.version != JOB_VERSION:
+            raise ProtocolError(
+                f"The job has version {self.version}; this engine reads version {JOB_VERSION}.",
+                hint="Make the job again with this version of Delta Strip.",
+            )
+        if not self.source_prompt.strip():
+            raise InvalidJobError(
+                "The source prompt is empty.", hint="Write what is in the clip, e.g. “a red car”."
+            )
+        if not self.target_prompt.strip():
+            raise InvalidJobError(
+                "The target prompt is empty.", hint="Write what should be there, e.g. “a blue car”."
+            )
+        if min(self.fps) < 1:
+            raise InvalidJobError(f"The frame rate is {self.fps[0]}/{self.fps[1]}; it must be positive.")
+        if self.size is not None and min(self.size) < 16:
+            raise InvalidJobError(
+                f"The working size is {self.size[0]}×{self.size[1]} px; at least 16×16."
+            )
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames of the clip, and so of the result."""
+        return len(self.source.frames)
+
+    def to_plain(self) -> dict:
+        """The job as JSON's own types."""
+        return to_plain(self)
+
+
+def parse_job(text: str) -> EditJob:
+    """The job in the text of a job.json.
+
+    Raises:
+        ProtocolError: not JSON, another version, an unknown or missing field.
+        InvalidJobError: a value that cannot be honoured.
+    """
+    data = loads(text)
+    if isinstance(data, dict) and data.get("version") != JOB_VERSION:
+        raise ProtocolError(
+            f"The job has version {data.get('version')!r}; this engine reads version {JOB_VERSION}.",
+            hint="Make the job again with this version of Delta Strip.",
+        )
+    return from_plain(EditJob, data)
+
+
+def with_settings(settings: EditSettings, **changes: object) -> EditSettings:
+    """A copy with some numbers changed; the same checks apply."""
+    return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path is absolute on any platform (a job may be looked at on another one)."""
+    return PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
+
+
+def check_path(path: str, where: str) -> None:
+    """Refuse an empty path, a NUL byte, and a relative path that leaves the job folder."""
+    if not path or "\0" in path:
+        raise InvalidJobError(f"{where} is {path!r}, a path is needed.")
+    if not is_absolute(path) and ".." in PurePosixPath(path.replace("\\", "/")).parts:
+        raise InvalidJobError(
+            f"{where} is {path!r}, which leaves the job folder.",
+            hint="Use an absolute path, or one inside the job folder.",
+        )
