@@ -25,7 +25,7 @@ trap cleanup EXIT
 export LIBGL_ALWAYS_SOFTWARE=1 GALLIUM_DRIVER=llvmpipe
 export XDG_RUNTIME_DIR=$scratch/runtime
 export BLENDER_USER_RESOURCES=${BLENDER_USER_RESOURCES:-$scratch/blender}
-mkdir -p -m 700 "$XDG_RUNTIME_DIR"
+mkdir -m 700 "$XDG_RUNTIME_DIR"
 mkdir -p "$BLENDER_USER_RESOURCES" "$(dirname "$shot")"
 
 # -displayfd: the server picks a free display and says which one when it is ready.

@@ -25,5 +25,5 @@ exec unshare --mount --propagation private bash -euc '
   mkdir -p "$dir/work"
   if [ -n "$bind" ]; then mount --bind "$bind" "$dir/work"; fi
   home=$(chroot "$dir" mktemp -d)
-  exec chroot "$dir" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME="$home" \
-    --chdir=/work "$@"' _ "$dir" "${BIND:-}" "${kept[@]}" "$@"
+  exec chroot "$dir" env --chdir=/work -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    HOME="$home" "$@"' _ "$dir" "${BIND:-}" "${kept[@]}" "$@"
