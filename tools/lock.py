@@ -70,14 +70,15 @@ def recorded_cpu_builds(path: Path, version: str) -> dict[str, str]:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     if f"torch=={version}+cpu" not in text:
         return {}
-    return {digest: tag for tag, digest in re.findall(r"^# (cp\S+) (sha256:\w+)$", text, re.M)}
+    pairs = re.findall(r"^# (cp\S+) (sha256:\w+)$", text, re.MULTILINE)
+    return {digest: tag for tag, digest in pairs}
 
 
 def hash_cpu_wheel(wheel: Path, version: str) -> tuple[str, str]:
     """Return (hash, platform tag) of one CPU wheel file; refuse any other file."""
     match = re.fullmatch(rf"torch-{re.escape(version)}(?:\+|%2B)cpu-(.+)\.whl", wheel.name)
     if match is None:
-        raise SystemExit(f"{wheel.name} is not a CPU build of torch {version}: torch-{version}+cpu-…")
+        raise SystemExit(f"{wheel.name} is not a wheel named torch-{version}+cpu-….whl")
     with wheel.open("rb") as stream:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}", match[1]
 
@@ -139,9 +140,10 @@ def lock_dev(uv: str) -> None:
 
 def lock_blender(uv: str) -> None:
     """Write one lock per Blender release that has a ``bpy`` wheel."""
+    developer_tools = (ROOT / "requirements-dev.in").read_text(encoding="utf-8").splitlines()
+    pytest = next(line for line in developer_tools if line.startswith("pytest=="))
     for series, (release, python) in BLENDER_WHEELS.items():
-        pytest = re.search(r"^pytest==\S+", (ROOT / "requirements-dev.in").read_text(), re.M)
-        source = f"bpy=={release}\n{pytest[0] if pytest else 'pytest'}\n"
+        source = f"bpy=={release}\n{pytest}\n"
         write(
             BLENDER_LOCKS / f"bpy-{series}.txt",
             f"Blender {release} as a Python module, for CPython {python}; made by tools/lock.py.",
