@@ -37,6 +37,7 @@ BLENDER_WHEELS = {  # release series -> (bpy release, Python it is built for)
     "5.0": ("5.0.1", "3.11"),
     "5.2": ("5.2.3", "3.13"),
 }
+BLENDER_NUMPY = {"4.2": "numpy==1.26.4"}  # its wheel sets no limit, but was built with NumPy 1
 
 
 def compile_lock(
@@ -143,7 +144,7 @@ def lock_blender(uv: str) -> None:
     developer_tools = (ROOT / "requirements-dev.in").read_text(encoding="utf-8").splitlines()
     pytest = next(line for line in developer_tools if line.startswith("pytest=="))
     for series, (release, python) in BLENDER_WHEELS.items():
-        source = f"bpy=={release}\n{pytest}\n"
+        source = f"bpy=={release}\n{pytest}\n{BLENDER_NUMPY.get(series, '')}\n"
         write(
             BLENDER_LOCKS / f"bpy-{series}.txt",
             f"Blender {release} as a Python module, for CPython {python}; made by tools/lock.py.",

@@ -41,6 +41,7 @@ export DISPLAY
 openbox >/dev/null 2>&1 &
 manager=$!
 sleep 1
+xdotool mousemove 1599 899 # in the middle of the screen it makes a tooltip appear
 
 # A native picture is needed: bpy.ops.screen.screenshot is all black on software rendering.
 timeout --kill-after=5 "${GUI_TIMEOUT:-150}" blender --factory-startup \
