@@ -122,11 +122,16 @@ def lock_files(locks: Path, flavour: Flavour) -> tuple[Path, Path]:
 
 
 def lock_digests(locks: Path, flavour: Flavour) -> dict[str, str]:
-    """sha256 of each lock file of a flavour, by file name; the same for LF and CRLF line ends."""
-    return {
-        file.name: hashlib.sha256(file.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-        for file in lock_files(locks, flavour)
-    }
+    """sha256 of each lock file's requirements, by file name.
+
+    Comments and line ends do not count: changing them must not cost anyone a new download.
+    """
+    digests = {}
+    for file in lock_files(locks, flavour):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        requirements = "\n".join(line for line in lines if not line.startswith("#"))
+        digests[file.name] = hashlib.sha256(requirements.encode()).hexdigest()
+    return digests
 
 
 def locked_names(locks: Path, flavour: Flavour) -> set[str]:

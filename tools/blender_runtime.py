@@ -47,7 +47,6 @@ DEBIAN_PACKAGES = {  # shared library that bpy loads -> Debian package
     "libEGL.so.1": "libegl1",
     "libgomp.so.1": "libgomp1",
 }
-_INSTALL_SECONDS = 900
 
 
 class NotAvailableError(Exception):
@@ -273,7 +272,7 @@ def _output(
 
 def _must(command: list[str]) -> None:
     """Run a step of an installation; its last lines become the reason when it fails."""
-    status, output = _output(command, _INSTALL_SECONDS)
+    status, output = _output(command, seconds=900)
     if status:
         tail = "\n".join(output.strip().splitlines()[-5:])
         raise NotAvailableError(f"{' '.join(command[:4])} … failed with status {status}: {tail}")

@@ -99,7 +99,7 @@ def lock_engine(uv: str, cpu_wheels: list[Path]) -> None:
         LOCKS / "common.txt",
         "Everything but torch and what torch brings for CUDA; made by tools/lock.py.\n"
         "Run on: CPython 3.11, Linux x86_64. Never run on: CPython 3.12 and 3.13, Linux aarch64,\n"
-        "Windows, macOS (resolved for them).",
+        "Windows, macOS 14 or later on Apple silicon (resolved for them).",
         [block for block in blocks if not TORCH_SIDE.match(block)],
     )
     write(

@@ -156,15 +156,15 @@ def test_an_unreadable_marker_is_damaged_and_never_an_exception(spec, text):
 
 def test_a_changed_lock_makes_it_outdated_and_names_the_file(spec):
     with (spec.locks / "common.txt").open("a") as stream:
-        stream.write("# a new release\n")
+        stream.write("tqdm==1.0 --hash=sha256:0\n")
     state = verify(spec.root, spec.locks)
     assert state.status == "outdated"
     assert state.problems == ("It was made from another common.txt.",)
 
 
-def test_line_ends_of_a_lock_do_not_make_it_outdated(spec):
+def test_comments_and_line_ends_of_a_lock_do_not_make_it_outdated(spec):
     lock = spec.locks / "common.txt"
-    lock.write_bytes(lock.read_bytes().replace(b"\n", b"\r\n"))
+    lock.write_bytes(b"# a comment\r\n" + lock.read_bytes().replace(b"\n", b"\r\n"))
     assert verify(spec.root, spec.locks).is_ready
 
 
