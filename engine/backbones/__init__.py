@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frozen diffusion models behind one interface (torch allowed, bpy never)."""

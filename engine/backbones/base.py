@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The interface between a guidance and a diffusion model (torch allowed, bpy never).
+
+Parametrisation (epsilon, v) and the autoencoder's scaling end here: a guidance only ever sees predicted
+noise and unit-scale latents.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..registry import BackboneCard
+
+
+class Backbone(ABC):
+    """Frozen diffusion model + autoencoder + text encoder.
+
+    Attributes:
+        card: Its description.
+        device: Where its arithmetic runs.
+        alphas_cumprod: ᾱ_t of the noise schedule, `(timesteps,)`, float64 on the CPU.
+        latent_factor: Pixels per latent, in each direction.
+    """
+
+    card: BackboneCard
+    device: torch.device
+    alphas_cumprod: Tensor
+    latent_factor: int
+
+    @abstractmethod
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents `(frames, channels, h, w)`, about unit variance, of frames `(frames, 3, H, W)` in [0, 1].
+
+        The posterior's mean: no random number is drawn.
+        """
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Frames `(frames, 3, H, W)` in [0, 1] of latents `(frames, channels, h, w)`."""
+
+    @abstractmethod
+    def embed(self, prompts: Sequence[str]) -> Tensor:
+        """Text embeddings `(prompts, tokens, features)`."""
+
+    @abstractmethod
+    def noise_pred(self, z_t: Tensor, timestep: int, embeddings: Tensor) -> Tensor:
+        """Predicted noise, same shape as `z_t`.
+
+        Args:
+            z_t: Noised latents `(branches, frames, channels, h, w)`.
+            timestep: Index of the noise schedule.
+            embeddings: One text embedding a branch, `(branches, tokens, features)`.
+        """
+
+    @property
+    def timesteps(self) -> int:
+        """Number of timesteps of the noise schedule."""
+        return len(self.alphas_cumprod)
+
+    def alpha_sigma(self, timestep: int) -> tuple[float, float]:
+        """alpha_t = √ᾱ_t and sigma_t = √(1 − ᾱ_t)."""
+        alpha_bar = float(self.alphas_cumprod[timestep])
+        return alpha_bar**0.5, (1.0 - alpha_bar) ** 0.5
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timestep: int) -> Tensor:
+        """z_t = alpha_t · z + sigma_t · ε (Ho et al. 2020, Eq. 4)."""
+        alpha_t, sigma_t = self.alpha_sigma(timestep)
+        return alpha_t * latents + sigma_t * noise

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Saving and restoring an optimisation, bound to the job it belongs to (torch allowed, bpy never)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ..atomic_file import write_atomic
+from ..job_store import CHECKPOINT
+from ..registry import BackboneCard
+from ..schema import dumps, loads
+from .edit import EditState
+
+_NUMBERS = [f.name for f in fields(EditState) if f.name != "z_target"]
+
+
+def identity_of(job_text: str, card: BackboneCard, size: tuple[int, int]) -> str:
+    """A hash of everything the latents depend on: job.json, the backbone's files, the working size."""
+    digest = hashlib.sha256(job_text.encode())
+    for path in sorted(p for p in card.folder.rglob("*") if p.is_file()):
+        # Names and sizes, not contents: hashing gigabytes at every start would cost more than a step.
+        digest.update(f"{path.relative_to(card.folder)} {path.stat().st_size}\n".encode())
+    digest.update(f"{size}".encode())
+    return digest.hexdigest()
+
+
+def save_checkpoint(job_dir: Path, state: EditState, identity: str) -> None:
+    """Write the state atomically: a reader sees the old checkpoint or the new one, never a torn one."""
+    numbers = {name: getattr(state, name) for name in _NUMBERS}
+    data = save(
+        {"z_target": state.z_target.detach().cpu().contiguous()},
+        metadata={"identity": identity, "numbers": dumps(numbers)},
+    )
+    write_atomic(job_dir / CHECKPOINT, data)
+
+
+def load_checkpoint(job_dir: Path, identity: str, device: torch.device) -> EditState | None:
+    """The saved state; none when there is none, or it is damaged or of another job."""
+    path = job_dir / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("identity") != identity:
+                return None
+            numbers = loads(metadata["numbers"])
+            z_target = file.get_tensor("z_target").to(device)
+    except (SafetensorError, OSError, KeyError):
+        return None
+    for name in ("gradient_norms", "update_norms"):
+        numbers[name] = tuple(numbers[name])
+    return EditState(z_target=z_target, **numbers)
+
+
+def remove_checkpoint(job_dir: Path) -> None:
+    """Remove the checkpoint of a finished job."""
+    (job_dir / CHECKPOINT).unlink(missing_ok=True)

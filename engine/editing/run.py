@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stages of a job: loading, encoding, editing, decoding, writing (torch allowed, bpy never)."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import diffusers
+import torch
+
+from .. import __version__, job_store
+from ..atomic_file import write_atomic
+from ..backbones.base import Backbone
+from ..backbones.loading import LoadedBackbones, choose_device, choose_dtype
+from ..errors import OutOfMemoryError
+from ..job import EditJob
+from ..protocol import StageName
+from ..registry import find_backbone
+from ..reporter import Reporter
+from ..schema import dumps
+from .checkpoint import identity_of, load_checkpoint, remove_checkpoint, save_checkpoint
+from .edit import Clip, Edit, EditState
+from .frames_in import encode_clip
+from .frames_out import write_result_frames
+
+CHECKPOINT_SECONDS = 10.0
+"""Most work that a crash can cost."""
+
+SMALLER = 0.5
+"""Share of the working area that is tried once after the memory ran out."""
+
+
+def run_job(
+    job_dir: Path, reporter: Reporter, *, backbones: LoadedBackbones | None = None
+) -> Path:
+    """Run the job in a folder to its end, from its checkpoint where there is one.
+
+    Args:
+        job_dir: The job folder.
+        reporter: Told about stages, progress and warnings; may cancel.
+        backbones: Keeps models loaded between jobs.
+
+    Returns:
+        The path of result.json, which is written last.
+
+    Raises:
+        EngineError: see engine/errors.py.
+    """
+    job = job_store.load(job_dir)
+    torch.set_num_threads(job.threads)
+    run = _Run(job, job_dir, reporter, backbones or LoadedBackbones())
+    try:
+        return run.execute(scale=1.0)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        if job.size is not None:
+            raise _out_of_memory(run, error) from error
+    reporter.warning(
+        "The edit did not fit into memory; it is tried once more on a smaller working size.",
+        hint="Close other programs that use the device, or set a smaller size yourself.",
+    )
+    run.free_memory()
+    try:
+        return run.execute(scale=SMALLER)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(run, error) from error
+
+
+def _out_of_memory(run: _Run, error: BaseException) -> OutOfMemoryError:
+    free = ""
+    if torch.cuda.is_available():
+        free_bytes, all_bytes = torch.cuda.mem_get_info()
+        free = f" ({free_bytes / 2**30:.1f} of {all_bytes / 2**30:.1f} GiB are free)"
+    first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return OutOfMemoryError(
+        f"The edit does not fit into the memory of {run.device}{free}: {first_line}",
+        hint="Set a smaller working size, or close other programs that use the device.",
+    )
+
+
+class _Run:
+    """One attempt's stages, and the notes that become result.json."""
+
+    def __init__(
+        self, job: EditJob, job_dir: Path, reporter: Reporter, backbones: LoadedBackbones
+    ) -> None:
+        self.job = job
+        self.job_dir = job_dir
+        self.reporter = _NotingReporter(reporter)
+        self.backbones = backbones
+        self.card = find_backbone(job.backbone)
+        self.device = choose_device(job.device)
+        self.dtype = choose_dtype(job.precision, self.device)
+        self.seconds: dict[str, float] = {}
+
+    def free_memory(self) -> None:
+        """Give back what a failed attempt still holds."""
+        self.backbones.unload()
+
+    def execute(self, *, scale: float) -> Path:
+        """All stages; `scale` shrinks the working area."""
+        with self._stage("loading"):
+            backbone = self.backbones.get(self.card, device=self.device, dtype=self.dtype)
+        with self._stage("encoding"):
+            clip, size = encode_clip(
+                self.job,
+                self.job_dir,
+                backbone,
+                pixels=int(self.card.working_pixels * scale),
+                reporter=self.reporter,
+            )
+        working = (size.padded_width, size.padded_height)
+        with self._stage("editing"):
+            state = self._optimise(backbone, clip, working)
+        with self._stage("decoding"):
+            shape = write_result_frames(
+                self.job, self.job_dir, backbone, clip, state.z_target, size, self.reporter
+            )
+        with self._stage("writing"):
+            path = self.job_dir / job_store.RESULT
+            write_atomic(path, dumps(self._result(state, working, shape), indent=1) + "\n")
+            remove_checkpoint(self.job_dir)
+        return path
+
+    @contextmanager
+    def _stage(self, name: StageName) -> Iterator[None]:
+        self.reporter.check_cancelled()
+        self.reporter.stage(name)
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 3)
+
+    def _optimise(self, backbone: Backbone, clip: Clip, working: tuple[int, int]) -> EditState:
+        job = self.job
+        edit = Edit(
+            backbone,
+            clip,
+            source_prompt=job.source_prompt,
+            target_prompt=job.target_prompt,
+            settings=job.settings,
+            seed=job.seed,
+            check=self.reporter.check_cancelled,
+        )
+        identity = identity_of(dumps(job), self.card, working)
+        state = load_checkpoint(self.job_dir, identity, backbone.device) or edit.start()
+        saved = time.monotonic()
+        self.reporter.progress(state.step, job.settings.steps)
+        while not state.is_finished:
+            state = edit.advance(state)
+            self.reporter.progress(state.step, job.settings.steps)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save_checkpoint(self.job_dir, state, identity)
+                saved = time.monotonic()
+        save_checkpoint(self.job_dir, state, identity)
+        return state
+
+    def _result(
+        self, state: EditState, working: tuple[int, int], shape: tuple[int, int]
+    ) -> dict[str, object]:
+        return {
+            "version": 1,
+            "engine": __version__,
+            "job": self.job.to_plain(),
+            "frame_count": self.job.frame_count,
+            "width": shape[0],
+            "height": shape[1],
+            "working_width": working[0],
+            "working_height": working[1],
+            "backbone": {"id": self.card.id, "title": self.card.title, "licence": self.card.licence},
+            "steps": state.step,
+            "progress": state.progress,
+            "effective_step": state.effective_step,
+            "gradient_norms": list(state.gradient_norms),
+            "update_norms": list(state.update_norms),
+            "seconds": self.seconds,
+            "warnings": self.reporter.warnings,
+            "machine": {
+                "device": str(self.device),
+                "precision": str(self.dtype).removeprefix("torch."),
+                "threads": torch.get_num_threads(),
+                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+                "platform": platform.platform(),
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "diffusers": diffusers.__version__,
+            },
+        }
+
+
+class _NotingReporter(Reporter):
+    """Passes everything on, and keeps the warnings for result.json."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.warnings: list[dict[str, str]] = []
+        self.stage = reporter.stage
+        self.progress = reporter.progress
+        self.check_cancelled = reporter.check_cancelled
+
+    def warning(self, message: str, *, hint: str = "") -> None:
+        """Keep and pass on."""
+        self.warnings.append({"message": message, "hint": hint})
+        self._reporter.warning(message, hint=hint)
