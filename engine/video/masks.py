@@ -53,7 +53,7 @@ def read_masks(
         warn: Called at most once for each kind of mismatch.
 
     Yields:
-        float32 (height, width) in [0, 1], exactly 0 where the mask is 0; not to be written to.
+        float32 (height, width) in [0, 1], exactly 0 where the mask is 0; one array may come again.
 
     Raises:
         MaskError: another aspect ratio, a box outside of the picture, or no alpha channel.
@@ -197,13 +197,11 @@ def _finish(values: NDArray[np.float64], mask: Mask, width: int, height: int) ->
         weights = torch.where(weights > 1 - 1e-5, 1.0, weights.clamp(0, 1))
     if mask.feather_px > 0:
         weights = weights * _inside(weights, mask.feather_px)
-    result = weights[0, 0].numpy()
-    result.flags.writeable = False
-    return result
+    return weights[0, 0].numpy()
 
 
 def _inside(weights: Tensor, feather_px: float) -> Tensor:
-    """A ramp from 0 at the mask's edge to exactly 1 `feather_px` inside; no edge at the picture's rim.
+    """A ramp from 0 at the mask's edge to exactly 1 `feather_px` inside; a picture's rim is none.
 
     The mask's support is blurred by a Gaussian b with a standard deviation of half the feather, cut
     off at the feather; a straight edge lies at b = 1/2, so clip(2·b − 1, 0, 1) is 0 from there on.
