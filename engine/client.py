@@ -1,32 +1,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stdlib only (imports neither bpy nor torch): the engine process, seen from whoever started it.
 
-No method but `stop` ever blocks: a reader thread fills a queue, `poll` empties it and watches the clock.
+Only `stop` and `close` wait: a thread fills a queue, `poll` empties it and watches the clock.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .protocol import Message
+from .child_process import clean_environment
+from .errors import EngineProcessError, ProtocolError
+from .job_store import LOG
+from .line_process import EndOfOutput, LineProcess, describe_end, last_line
+from .liveness import Limits, Liveness, PatientClock
+from .protocol import (
+    TERMINAL,
+    Cancel,
+    Cancelled,
+    Failure,
+    Message,
+    Ping,
+    Quit,
+    Ready,
+    Run,
+    Unload,
+)
 
 State = Literal["stopped", "starting", "ready", "busy"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How long the client waits before it calls the engine dead, and how long a line may be."""
-
-    hello_seconds: float = 10.0
-    ready_seconds: float = 180.0
-    silence_seconds: float = 60.0
-    cancel_seconds: float = 10.0
-    kill_seconds: float = 3.0
-    line_bytes: int = 1 << 20
+# Nothing is downloaded unasked, and a bar on stderr would fill the log.
+ENGINE_VARIABLES = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DO_NOT_TRACK": "1",
+}
 
 
 def engine_command(python: Path, extension_root: Path) -> tuple[list[str], dict[str, str]]:
@@ -36,7 +48,10 @@ def engine_command(python: Path, extension_root: Path) -> tuple[list[str], dict[
         python: Interpreter of the engine's environment (`environment.python_of`).
         extension_root: Folder that holds the `engine` package.
     """
-    raise NotImplementedError
+    # -P: an `engine` folder in the working folder must not be taken for ours.
+    # -B: no .pyc files in the extension's folder.
+    argv = [str(python), "-B", "-P", "-m", "engine", "serve"]
+    return argv, clean_environment({**ENGINE_VARIABLES, "PYTHONPATH": str(extension_root)})
 
 
 class EngineProcess:
@@ -65,22 +80,42 @@ class EngineProcess:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        raise NotImplementedError
+        self._argv = list(argv)
+        self._cwd = cwd
+        self._env = dict(env)
+        self._log_path = log_path
+        self._limits = limits or Limits()
+        self._clock = PatientClock(clock, gap_seconds=self._limits.poll_gap_seconds)
+        self._liveness = Liveness(self._limits, self._clock.now())
+        self._process: LineProcess | None = None
+        self._pending: list[Message] = []
+        self._state: State = "stopped"
+        self._job = ""
+        self._is_sent = False
+        self._cancelled: float | None = None
+        self._terminated: float | None = None
+        self._gone: float | None = None
+        self._has_ended = False
 
     @property
     def state(self) -> State:
-        """`starting` until `Ready` came; `busy` from `run` to the terminal message."""
-        raise NotImplementedError
+        """`starting` until `Ready` came; `busy` from there to the job's terminal message."""
+        return self._state
 
     @property
     def job(self) -> str:
-        """Folder of the job that was sent and has no terminal message yet; empty for none."""
-        raise NotImplementedError
+        """Folder of the job that was given and has no terminal message yet; empty for none."""
+        return self._job
+
+    @property
+    def pid(self) -> int | None:
+        """Process number; None when stopped."""
+        return self._process.pid if self._process else None
 
     @property
     def seconds_since_message(self) -> float:
         """Age of the last message, or of the start when none came yet."""
-        raise NotImplementedError
+        return self._clock.now() - self._liveness.last_message
 
     def start(self) -> None:
         """Start the process; returns at once, `Ready` comes out of `poll`. No-op when it runs.
@@ -88,7 +123,19 @@ class EngineProcess:
         Raises:
             EngineProcessError: The program cannot be started.
         """
-        raise NotImplementedError
+        if self._process is not None:
+            return
+        self._process = LineProcess(
+            self._argv,
+            cwd=self._cwd,
+            env=self._env,
+            log_path=self._log_path,
+            line_bytes=self._limits.line_bytes,
+        )
+        self._liveness = Liveness(self._limits, self._clock.now())
+        self._gone = self._cancelled = self._terminated = None
+        self._has_ended = False
+        self._state = "starting"
 
     def run(self, job_dir: Path) -> None:
         """Send a job; while the engine is still starting it is sent when `Ready` comes.
@@ -96,31 +143,149 @@ class EngineProcess:
         Raises:
             EngineProcessError: The engine is stopped, or already has a job.
         """
-        raise NotImplementedError
+        if self._process is None:
+            raise EngineProcessError("The engine is stopped.", hint="Start it first.")
+        if self._job:
+            raise EngineProcessError(f"The engine is busy with {self._job}.")
+        self._job = str(job_dir)
+        self._is_sent = False
+        self._cancelled = self._terminated = None
+        if self._state == "ready":
+            self._send_job()
+
+    def cancel(self) -> None:
+        """Ask for the end of the job; `poll` ends the process when it does not obey in time."""
+        if not self._job or self._process is None or self._cancelled is not None:
+            return
+        if self._is_sent:
+            self._cancelled = self._clock.now()
+            self._process.send(Cancel())
+        else:
+            self._pending.append(Cancelled(self._job))
+            self._job = ""
+
+    def ping(self) -> None:
+        """Ask for a `Pong`."""
+        if self._process is not None:
+            self._process.send(Ping())
+
+    def unload(self) -> None:
+        """Ask the engine to free the models' memory, after the job if one runs."""
+        if self._process is not None:
+            self._process.send(Unload())
+
+    def stop(self, timeout_seconds: float = 5.0) -> None:
+        """End the process: quit, then kill. Waits at most about the timeout.
+
+        A job it had counts as cancelled: `poll` tells so, the job's checkpoint stays.
+        """
+        if self._process is not None:
+            self._process.send(Quit())
+            self._process.close_input()
+            self._process.wait(timeout_seconds)
+            self.close()
+
+    def close(self) -> None:
+        """End the process at once; for unregistering and the end of Blender."""
+        if self._process is None:
+            return
+        self._cancelled = self._clock.now()  # whatever ends the job from here on was asked for
+        self._process.dispose()
+        self._pending += self._drain()
+        if self._job:
+            self._pending.append(Cancelled(self._job))
+        self._forget_process()
 
     def poll(self) -> list[Message]:
         """All messages since the last call; never blocks. Call it a few times a second.
 
         Without a job a dead engine also yields one `Failure`, with an empty `job`.
         """
-        raise NotImplementedError
+        messages, self._pending = self._pending, []
+        now = self._clock.now()
+        messages += self._drain()
+        if self._process is not None and (problem := self._watch(self._process, now)):
+            messages.append(self._fail(EngineProcessError.code, problem))
+        return messages
 
-    def cancel(self) -> None:
-        """Ask for the end of the job. `poll` terminates the process when it does not obey in time."""
-        raise NotImplementedError
+    def _drain(self) -> list[Message]:
+        messages: list[Message] = []
+        for item in self._process.received() if self._process else ():
+            if isinstance(item, EndOfOutput):
+                self._has_ended = True
+            elif isinstance(item, ProtocolError):
+                messages.append(self._fail(item.code, item.message, item.hint))
+            else:
+                messages.append(self._take(item))
+            if self._process is None:
+                break
+        return messages
 
-    def ping(self) -> None:
-        """Ask for a `Pong`."""
-        raise NotImplementedError
+    def _take(self, message: Message) -> Message:
+        """Follow a message; what the caller is told instead when it makes no sense."""
+        self._liveness.heard(message, self._clock.now())
+        if isinstance(message, Ready):
+            if self._state != "starting":
+                return self._fail(ProtocolError.code, "The engine said twice that it is ready.")
+            self._state = "ready"
+            if self._job:
+                self._send_job()
+        elif isinstance(message, Failure) and not message.job:
+            return self._fail(message.code, message.message, message.hint)
+        elif isinstance(message, TERMINAL):
+            job = getattr(message, "job", "")
+            if not self._is_sent or job != self._job:
+                return self._fail(
+                    ProtocolError.code, f"The engine ended a job it was not given: {job!r}."
+                )
+            self._job = ""
+            self._is_sent = False
+            self._state = "ready"
+            self._liveness.job_ended()
+        return message
 
-    def unload(self) -> None:
-        """Ask the engine to free the models' memory."""
-        raise NotImplementedError
+    def _send_job(self) -> None:
+        assert self._process is not None  # both callers checked
+        self._liveness.job_began(self._clock.now())
+        self._process.send(Run(self._job))
+        self._is_sent = True
+        self._state = "busy"
 
-    def stop(self, timeout_seconds: float = 5.0) -> None:
-        """End the process: quit, then terminate, then kill. Blocks at most about the timeout."""
-        raise NotImplementedError
+    def _watch(self, process: LineProcess, now: float) -> str:
+        """What is wrong with the process; empty when nothing is."""
+        status = process.exit_status()
+        if status is not None or self._has_ended:
+            self._gone = now if self._gone is None else self._gone
+            is_complete = status is not None and self._has_ended
+            # A grandchild can keep the pipe open, and a process can outlive its output.
+            if is_complete or now - self._gone > self._limits.goodbye_seconds:
+                return describe_end(status)
+            return ""
+        if self._job and self._cancelled is not None:
+            if self._terminated is None:
+                if now - self._cancelled > self._limits.cancel_seconds:
+                    self._terminated = now
+                    process.signal(kill=False)
+            elif now - self._terminated > self._limits.kill_seconds:
+                process.signal(kill=True)
+        return self._liveness.problem(now)
 
-    def close(self) -> None:
-        """End the process at once; for unregistering and the end of Blender."""
-        raise NotImplementedError
+    def _fail(self, code: str, message: str, hint: str = "") -> Message:
+        """End the process and make the one message that says so."""
+        assert self._process is not None  # the callers checked
+        job, was_cancelled = self._job, self._cancelled is not None
+        self._process.abandon()
+        self._forget_process()
+        if job and was_cancelled:
+            return Cancelled(job)
+        log = Path(job) / LOG if job and (Path(job) / LOG).exists() else self._log_path
+        said = last_line(log)
+        if not hint:
+            hint = f"Its last words: {said} (all of them: {log})" if said else f"Its log: {log}"
+        return Failure(job, code, message, hint)
+
+    def _forget_process(self) -> None:
+        self._process = None
+        self._job = ""
+        self._is_sent = False
+        self._state = "stopped"

@@ -85,7 +85,7 @@ class OutOfMemoryError(EngineError):
 
 
 class StorageError(EngineError):
-    """A result cannot be written: disk full, folder read-only, or a path that leaves the job folder."""
+    """A result cannot be written: disk full, folder read-only or gone."""
 
     code = "storage"
 

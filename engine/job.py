@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stdlib only (imports neither bpy nor torch): the one description of an edit, `EditJob`.
 
-Everything that influences the result is in it: same job, machine, lock and thread count, same pixels.
+Everything that influences the result is in it: same job, machine, lock and thread count give
+the same pixels.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Literal
+from typing import Any, Literal
 
 from .errors import InvalidJobError, ProtocolError
 from .schema import check_limits, from_plain, loads, setting, to_plain
@@ -53,7 +54,7 @@ class Media:
                     f"Image {max(self.frames)} is asked for; the sequence has {len(self.files)}."
                 )
             for name in self.files:
-                if name in ("", ".", "..") or "/" in name or "\\" in name:
+                if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
                     raise InvalidJobError(f"{name!r} is not a plain file name.")
 
 
@@ -106,7 +107,8 @@ class EditSettings:
         "uniform", doc="independent draws, or draws that cover the range evenly in few steps"
     )
     step_rule: Literal["calibrated", "fixed"] = setting(
-        "calibrated", doc="scale of an update: from the first gradients of the job, or effective_step"
+        "calibrated",
+        doc="scale of an update: from the first gradients of the job, or effective_step",
     )
     step_size: float = setting(
         0.05,
@@ -124,14 +126,19 @@ class EditSettings:
         True, doc="stop when the model prefers the target prompt as much as strength asks for"
     )
     probe_interval: int = setting(
-        4, doc="steps between two measurements of the stopping rule", unit="steps", minimum=1, maximum=500
+        4,
+        doc="steps between two measurements of the stopping rule",
+        unit="steps",
+        minimum=1,
+        maximum=500,
     )
 
     def __post_init__(self) -> None:
         check_limits(self)
         if self.timestep_min >= self.timestep_max:
             raise InvalidJobError(
-                f"timestep_min {self.timestep_min:g} is not below timestep_max {self.timestep_max:g}."
+                f"timestep_min {self.timestep_min:g} is not below "
+                f"timestep_max {self.timestep_max:g}."
             )
 
 
@@ -149,12 +156,16 @@ class EditJob:
     settings: EditSettings = setting(doc="numbers of the optimisation")
     backbone: str = setting("demo", doc="id of an installed backbone, or its folder")
     size: tuple[int, int] | None = setting(
-        None, doc="width and height the backbone works at; none: chosen from the clip's size", unit="px"
+        None,
+        doc="width and height the backbone works at; none: chosen from the clip's size",
+        unit="px",
     )
     seed: int = setting(0, doc="seed of noise and timesteps", minimum=0, maximum=2**63 - 1)
     device: Device = setting("auto", doc="where the backbone runs")
     precision: Precision = setting("auto", doc="number format of the backbone's arithmetic")
-    threads: int = setting(1, doc="CPU threads; part of the result's identity", minimum=1, maximum=256)
+    threads: int = setting(
+        1, doc="CPU threads; part of the result's identity", minimum=1, maximum=256
+    )
     movie: bool = setting(True, doc="also write edited.mp4 (H.264) to look at")
     lossless_movie: bool = setting(False, doc="also write edited.mkv (FFV1), pixel-exact")
 
@@ -174,7 +185,9 @@ class EditJob:
                 "The target prompt is empty.", hint="Write what should be there, e.g. “a blue car”."
             )
         if min(self.fps) < 1:
-            raise InvalidJobError(f"The frame rate is {self.fps[0]}/{self.fps[1]}; it must be positive.")
+            raise InvalidJobError(
+                f"The frame rate is {self.fps[0]}/{self.fps[1]}; it must be positive."
+            )
         if self.size is not None and min(self.size) < 16:
             raise InvalidJobError(
                 f"The working size is {self.size[0]}×{self.size[1]} px; at least 16×16."
@@ -185,7 +198,7 @@ class EditJob:
         """Number of frames of the clip, and so of the result."""
         return len(self.source.frames)
 
-    def to_plain(self) -> dict:
+    def to_plain(self) -> dict[str, Any]:
         """The job as JSON's own types."""
         return to_plain(self)
 
@@ -200,7 +213,7 @@ def parse_job(text: str) -> EditJob:
     data = loads(text)
     if isinstance(data, dict) and data.get("version") != JOB_VERSION:
         raise ProtocolError(
-            f"The job has version {data.get('version')!r}; this engine reads version {JOB_VERSION}.",
+            f"The job has version {data.get('version')!r}; this engine reads {JOB_VERSION}.",
             hint="Make the job again with this version of Delta Strip.",
         )
     return from_plain(EditJob, data)
@@ -220,7 +233,11 @@ def check_path(path: str, where: str) -> None:
     """Refuse an empty path, a NUL byte, and a relative path that leaves the job folder."""
     if not path or "\0" in path:
         raise InvalidJobError(f"{where} is {path!r}, a path is needed.")
-    if not is_absolute(path) and ".." in PurePosixPath(path.replace("\\", "/")).parts:
+    if is_absolute(path):
+        return
+    windows = PureWindowsPath(path)  # reads both kinds of slashes
+    # On Windows "C:name" and "\\name" are not absolute, yet ignore the folder they are joined to.
+    if ".." in windows.parts or windows.drive or windows.root:
         raise InvalidJobError(
             f"{where} is {path!r}, which leaves the job folder.",
             hint="Use an absolute path, or one inside the job folder.",

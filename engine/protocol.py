@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stdlib only (imports neither bpy nor torch): the messages between Blender and the engine.
 
-One JSON object a line, UTF-8, with ``"protocol"`` and ``"type"``. EOF on the engine's stdin means that
-its parent is gone. For every `Run` exactly one terminal message comes back: `Done`, `Cancelled` or
-`Failure`.
+One JSON object a line, UTF-8, with ``"protocol"`` and ``"type"``. EOF on the engine's stdin means
+that its parent is gone. For every `Run` exactly one terminal message comes back: `Done`,
+`Cancelled` or `Failure`. A `Failure` with an empty `job` means that the engine itself gave up.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Cancelled(Message):
 
 @dataclass(frozen=True)
 class Pong(Message):
-    """Answer to `Ping`."""
+    """The process lives: answer to `Ping`, and unasked every few seconds while it works."""
 
     type = "pong"
 

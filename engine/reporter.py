@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
-from .protocol import StageName
+import threading
+import time
+from collections.abc import Callable
+
+from .errors import CancelledError
+from .protocol import Message, Notice, Progress, Stage, StageName
+from .time_left import TimeLeft
+
+_PROGRESS_SECONDS = 0.1
 
 
 class Reporter:
@@ -20,3 +28,55 @@ class Reporter:
 
     def check_cancelled(self) -> None:
         """Return at once, or raise `CancelledError` when a cancel was asked for."""
+
+
+class ProtocolReporter(Reporter):
+    """Sends what a job says as messages.
+
+    Args:
+        send: Takes each message.
+        job: The job's folder, as the messages name it.
+        cancel: Set when the job shall stop.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Message], None],
+        *,
+        job: str,
+        cancel: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._send = send
+        self._job = job
+        self._cancel = cancel
+        self._clock = clock
+        self._time_left = TimeLeft(clock)
+        self._stage: StageName = "loading"
+        self._sent = float("-inf")
+
+    def stage(self, name: StageName) -> None:
+        """The job enters a stage."""
+        self._stage = name
+        self._time_left.stage(name)
+        self._sent = float("-inf")
+        self._send(Stage(self._job, name))
+
+    def progress(self, done: int, total: int) -> None:
+        """`done` of `total` units are finished; at most ten messages a second, and the last."""
+        self._time_left.progress(done, total)
+        now = self._clock()
+        if done < total and now - self._sent < _PROGRESS_SECONDS:
+            return
+        self._sent = now
+        self._send(Progress(self._job, self._stage, done, total, self._time_left.seconds()))
+
+    def warning(self, message: str, *, hint: str = "") -> None:
+        """Something the editor should know; the job goes on."""
+        self._send(Notice(self._job, message, hint))
+
+    def check_cancelled(self) -> None:
+        """Return at once, or raise `CancelledError` when a cancel was asked for."""
+        if self._cancel.is_set():
+            raise CancelledError("The job was cancelled.")

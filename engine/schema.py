@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stdlib only (imports neither bpy nor torch): frozen dataclasses to strict JSON and back.
 
-Strict means: every field of the dataclass is present or has a default, no unknown field, exact types,
-no NaN or infinity, limits honoured. The limits live in the field's metadata, where the user interface
-reads them too (`field_info`).
+Strict means: every field of the dataclass is present or has a default, no unknown field, exact
+types, no NaN or infinity, limits honoured. The limits live in the field's metadata, where the user
+interface reads them too (`field_info`).
 """
 
 from __future__ import annotations
@@ -82,19 +82,53 @@ def check_limits(instance: Any) -> None:
 
 def _check_type(annotation: Any, value: Any, where: str) -> None:
     origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
     if origin is Literal:
-        if value not in typing.get_args(annotation):
-            choices = ", ".join(map(str, typing.get_args(annotation)))
-            raise InvalidJobError(f"{where} is {value!r}, the choices are {choices}.")
-        return
-    if annotation is float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value):
-            raise InvalidJobError(f"{where} is {value!r}, a finite number is needed.")
+        if not isinstance(value, str) or value not in arguments:
+            choices = ", ".join(map(str, arguments))
+            raise InvalidJobError(f"{where} is {_short(value)}, the choices are {choices}.")
+    elif origin in (typing.Union, types.UnionType):
+        if value is not None:
+            _check_type(_without_none(annotation), value, where)
+    elif origin is tuple:
+        _check_tuple(arguments, value, where)
+    elif annotation is float:
+        if not _is_finite_number(value):
+            raise InvalidJobError(f"{where} is {_short(value)}, a finite number is needed.")
     elif annotation is int and (not isinstance(value, int) or isinstance(value, bool)):
-        raise InvalidJobError(f"{where} is {value!r}, a whole number is needed.")
-    elif annotation in (str, bool) and not isinstance(value, annotation):
-        raise InvalidJobError(f"{where} is {value!r}, a {annotation.__name__} is needed.")
+        raise InvalidJobError(f"{where} is {_short(value)}, a whole number is needed.")
+    elif isinstance(annotation, type) and not isinstance(value, annotation):
+        raise InvalidJobError(f"{where} is {_short(value)}, a {annotation.__name__} is needed.")
+
+
+def _check_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> None:
+    if not isinstance(value, tuple):
+        raise InvalidJobError(f"{where} is {_short(value)}, a tuple is needed.")
+    if arguments[-1] is Ellipsis:
+        arguments = (arguments[0],) * len(value)
+    if len(value) != len(arguments):
+        raise InvalidJobError(f"{where} has {len(value)} entries, {len(arguments)} are needed.")
+    for index, (annotation, item) in enumerate(zip(arguments, value, strict=True)):
+        _check_type(annotation, item, f"{where}[{index}]")
+
+
+def _is_finite_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
+
+
+def _without_none(annotation: Any) -> Any:
+    (only,) = (a for a in typing.get_args(annotation) if a is not type(None))
+    return only
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def to_plain(value: Any) -> Any:
@@ -139,8 +173,7 @@ def _value(annotation: Any, data: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if data is None and type(None) in arguments:
             return None
-        (annotation,) = (a for a in arguments if a is not type(None))
-        return _value(annotation, data, where)
+        return _value(_without_none(annotation), data, where)
     if dataclasses.is_dataclass(annotation):
         return from_plain(typing.cast(type, annotation), data, where=where)
     if origin is tuple:
@@ -151,7 +184,8 @@ def _value(annotation: Any, data: Any, where: str) -> Any:
         if len(data) != len(arguments):
             raise ProtocolError(f"{where} has {len(data)} entries, {len(arguments)} are needed.")
         return tuple(
-            _value(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, data, strict=True))
+            _value(a, v, f"{where}[{i}]")
+            for i, (a, v) in enumerate(zip(arguments, data, strict=True))
         )
     try:
         _check_type(annotation, data, where)
@@ -166,11 +200,19 @@ def _kind(data: Any) -> str:
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """Strict JSON text of a dataclass or of plain values; NaN and infinity are refused."""
+    """Strict JSON text of a dataclass or of plain values; NaN and infinity are refused.
+
+    The text can always be encoded as UTF-8: a file name that is not valid UTF-8 (a lone surrogate
+    in Python's `str`) is written as escapes.
+    """
     try:
-        return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
-    except ValueError as error:
+        text = json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(to_plain(value), ensure_ascii=True, allow_nan=False, indent=indent)
+    except (ValueError, TypeError) as error:
         raise ProtocolError(f"A value cannot be written as JSON: {error}.") from None
+    return text
 
 
 def loads(text: str) -> Any:
@@ -193,5 +235,5 @@ def loads(text: str) -> Any:
 
     try:
         return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of 4,300 digits
         raise ProtocolError(f"Not valid JSON: {error}.") from None

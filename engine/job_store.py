@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stdlib only (imports neither bpy nor torch): job folders and what their files say about a job.
+
+A job folder holds job.json, source/ and mask/ (pictures Blender rendered), checkpoint.safetensors
+while unfinished, frames/000001.png …, edited.mp4, edited.mkv, compare.png, result.json (written
+last: its presence means done), failure.json (why it stopped), engine.log, blender.json (Blender's
+own: where the strip belongs) and the marker `imported`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .atomic_file import storage_error, write_atomic
+from .errors import EngineError, InvalidJobError, StorageError
+from .file_lock import FileLock, is_taken
+from .job import EditJob, check_path, is_absolute, parse_job
+from .schema import dumps, from_plain, loads
+
+JobState = Literal["new", "running", "interrupted", "done", "failed", "cancelled", "imported"]
+
+JOB = "job.json"
+RESULT = "result.json"
+FAILURE = "failure.json"
+CHECKPOINT = "checkpoint.safetensors"
+FRAMES = "frames"
+LOG = "engine.log"
+IMPORTED = "imported"
+_RUN_LOCK = ".run.lock"
+_CLAIM_LOCK = ".claim.lock"
+_INPUTS = ("source", "mask")
+_OUTPUTS = (
+    CHECKPOINT,
+    FRAMES,
+    "edited.mp4",
+    "edited.mkv",
+    "compare.png",
+    RESULT,
+    FAILURE,
+    IMPORTED,
+)
+_NAME_LENGTH = 40
+
+
+@dataclass(frozen=True)
+class FailureRecord:
+    """The contents of failure.json; the code `cancelled` marks a job stopped on request."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What `clean` removed."""
+
+    folders: tuple[Path, ...]
+    bytes: int
+
+
+def create(root: Path, job: EditJob, *, name: str) -> Path:
+    """Make a new job folder with a readable, unique name and write its job.json.
+
+    Args:
+        root: Folder of the job folders; made when missing.
+        job: The edit.
+        name: What a person calls it, such as the strip's name.
+
+    Raises:
+        StorageError: The folder cannot be made.
+    """
+    readable = re.sub(r"[^\w]+", "-", name).strip("-_")[:_NAME_LENGTH] or "edit"
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{readable}"
+    for number in range(1, 10_000):
+        folder = root / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
+            if not root.is_dir():
+                raise StorageError(f"{root} is a file; a folder is needed.") from None
+            continue
+        except OSError as error:
+            raise storage_error(error, folder) from error
+        try:
+            write_atomic(folder / JOB, dumps(job, indent=1) + "\n")
+        except StorageError:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise
+        return folder
+    raise StorageError(f"{root / stem} and all its numbered names exist already.")
+
+
+def load(job_dir: Path) -> EditJob:
+    """The job of a folder.
+
+    Raises:
+        InvalidJobError: There is no readable job.json, or it holds a value that cannot be honoured.
+        ProtocolError: It is of another version, or not valid.
+    """
+    try:
+        text = (job_dir / JOB).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InvalidJobError(
+            f"{job_dir} is not a job folder: {JOB} cannot be read ({reason}).",
+            hint=f"Give the folder that holds {JOB}.",
+        ) from None
+    return parse_job(text)
+
+
+def state(job_dir: Path) -> JobState:
+    """How far a job got, from its files and its lock alone.
+
+    Raises:
+        InvalidJobError: There is no job.json.
+    """
+    if not (job_dir / JOB).is_file():
+        raise InvalidJobError(f"{job_dir} is not a job folder: it has no {JOB}.")
+    if (job_dir / RESULT).is_file():
+        return "imported" if (job_dir / IMPORTED).exists() else "done"
+    if is_taken(job_dir / _RUN_LOCK):
+        return "running"
+    if failure := read_failure(job_dir):
+        return "cancelled" if failure.code == "cancelled" else "failed"
+    return "interrupted" if (job_dir / CHECKPOINT).is_file() else "new"
+
+
+def list_jobs(root: Path) -> list[Path]:
+    """All job folders under a root, oldest first; empty when there is no such folder."""
+    try:
+        return sorted(folder for folder in root.iterdir() if (folder / JOB).is_file())
+    except OSError:
+        return []
+
+
+def recoverable(root: Path) -> list[Path]:
+    """Jobs to offer after a crash, oldest first: unfinished or not imported, and unclaimed."""
+    wanted = ("new", "interrupted", "done")
+    return [
+        folder
+        for folder in list_jobs(root)
+        if state(folder) in wanted and not is_taken(folder / _CLAIM_LOCK)
+    ]
+
+
+def claim(job_dir: Path) -> FileLock | None:
+    """Take a job into one's queue; None when another Blender has it.
+
+    Keep the lock for as long as the job is in the queue, until it is imported.
+    """
+    lock = FileLock(job_dir / _CLAIM_LOCK)
+    return lock if lock.acquire() else None
+
+
+@contextlib.contextmanager
+def running(job_dir: Path) -> Iterator[None]:
+    """Hold a job while it runs, so that no other process runs it; forgets an earlier failure.
+
+    Raises:
+        InvalidJobError: The folder has no job.json, or another process runs the job.
+    """
+    if not (job_dir / JOB).is_file():
+        raise InvalidJobError(f"{job_dir} is not a job folder: it has no {JOB}.")
+    lock = FileLock(job_dir / _RUN_LOCK)
+    if not lock.acquire():
+        raise InvalidJobError(
+            f"Another process is running the job in {job_dir}.", hint="Wait until it has ended."
+        )
+    try:
+        remove(job_dir / FAILURE)
+        yield
+    finally:
+        lock.release()
+
+
+def write_failure(job_dir: Path, code: str, message: str, hint: str = "") -> None:
+    """Record why a job stopped; a job that has its result keeps it and records nothing."""
+    if not (job_dir / RESULT).is_file():
+        write_atomic(job_dir / FAILURE, dumps(FailureRecord(code, message, hint), indent=1) + "\n")
+
+
+def read_failure(job_dir: Path) -> FailureRecord | None:
+    """Why a job stopped; None when it did not, or when the record cannot be read."""
+    try:
+        text = (job_dir / FAILURE).read_text(encoding="utf-8")
+        return from_plain(FailureRecord, loads(text), where=FAILURE)
+    except (OSError, UnicodeDecodeError, EngineError):
+        return None
+
+
+def mark_imported(job_dir: Path) -> None:
+    """Record that the result is in a Blender file."""
+    write_atomic(job_dir / IMPORTED, "")
+
+
+def clean(root: Path, *, older_than_seconds: float, now: float | None = None) -> Cleaned:
+    """Free the space of old jobs; never touches a result, nor a job that runs or is claimed.
+
+    Failed and cancelled jobs go altogether. Imported ones lose only what made them (rendered
+    sources, masks, checkpoint): strips show their frames.
+
+    Args:
+        root: Folder of the job folders.
+        older_than_seconds: Age since the job's last change.
+        now: Seconds since the epoch, for tests.
+    """
+    now = time.time() if now is None else now
+    removed: list[Path] = []
+    freed = 0
+    for folder in list_jobs(root):
+        if is_taken(folder / _CLAIM_LOCK) or now - _last_change(folder) < older_than_seconds:
+            continue
+        how = state(folder)
+        targets: list[Path] = []
+        if how in ("failed", "cancelled"):
+            targets = [folder]
+        elif how == "imported":
+            targets = [p for p in (folder / name for name in (*_INPUTS, CHECKPOINT)) if p.exists()]
+        for target in targets:
+            size = sum(p.lstat().st_size for p in (target, *target.rglob("*")) if p.is_file())
+            if remove(target):
+                removed.append(target)
+                freed += size
+    return Cleaned(tuple(removed), freed)
+
+
+def clear(job_dir: Path) -> None:
+    """Remove everything a run wrote, and the job, from a folder; files of others stay.
+
+    Raises:
+        StorageError: Something cannot be removed.
+    """
+    for name in (JOB, *_OUTPUTS):
+        if not remove(job_dir / name):
+            raise StorageError(
+                f"{job_dir / name} cannot be removed.", hint="Choose another folder."
+            )
+
+
+def has_outputs(job_dir: Path) -> bool:
+    """Whether a folder holds anything that a run would write over."""
+    names = (name for name in _OUTPUTS if name != FAILURE)
+    return any((job_dir / name).exists() for name in names)
+
+
+def remove(path: Path) -> bool:
+    """Remove a file or folder (a link: only itself); True when nothing is left."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return not path.exists()
+
+
+def resolve(job_dir: Path, path: str) -> Path:
+    """The file that a path in a job means: absolute, or inside the job folder also through links.
+
+    Raises:
+        InvalidJobError: It leaves the job folder, or is a path of another platform.
+    """
+    check_path(path, "path")
+    if is_absolute(path):
+        if not Path(path).is_absolute():
+            raise InvalidJobError(f"{path!r} is a path of another platform.")
+        return Path(path)
+    root = job_dir.resolve()
+    resolved = (root / path.replace("\\", "/")).resolve()
+    if not resolved.is_relative_to(root):
+        raise InvalidJobError(
+            f"{path!r} leads to {resolved}, outside the job folder.",
+            hint="Use an absolute path, or one inside the job folder.",
+        )
+    return resolved
+
+
+def _last_change(job_dir: Path) -> float:
+    names = (".", JOB, RESULT, FAILURE, CHECKPOINT, IMPORTED)
+    times = [0.0]
+    for name in names:
+        with contextlib.suppress(OSError):
+            times.append((job_dir / name).stat().st_mtime)
+    return max(times)
