@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Everything real is in tools/; these are its names. PYTHON: a Python 3.11, 3.12 or 3.13.
+PYTHON ?= python3
+
+.PHONY: help setup demo test test-all lint package clean
+
+help:
+	@echo "make demo       set up everything, then edit three strips in a real Blender (build/demo/)"
+	@echo "make test       linters, tests of the engine, and of the extension in one Blender"
+	@echo "make test-all   the extension in every supported Blender, and in a window"
+	@echo "make lint       ruff and pyright"
+	@echo "make package    build and validate the extension: build/delta_strip-VERSION.zip"
+	@echo "make setup      only the engine's environment (.venv) and the developers' tools"
+	@echo "make clean      remove what demo, test and package made; environments stay"
+	@echo "PYTHON=python3.13 make … uses another Python (3.11 to 3.13)."
+
+setup:
+	$(PYTHON) -B -m tools.development
+
+demo:
+	$(PYTHON) -B -m tools.make_demo
+
+test:
+	$(PYTHON) -B -m tools.run_tests test
+
+test-all:
+	$(PYTHON) -B -m tools.run_tests test-all
+
+lint:
+	$(PYTHON) -B -m tools.run_tests lint
+
+package:
+	$(PYTHON) -B -m tools.package
+
+clean:
+	rm -rf build/demo build/tests build/gui build/*.zip .pytest_cache .ruff_cache
