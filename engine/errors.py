@@ -113,3 +113,11 @@ class CancelledError(EngineError):
 
     code = "cancelled"
     exit_code = EXIT_CANCELLED
+
+
+def exit_code_of(code: str) -> int:
+    """The exit code that belongs to an error's code."""
+    for kind in EngineError.__subclasses__():
+        if kind.code == code:
+            return kind.exit_code
+    return EXIT_FAILED

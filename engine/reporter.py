@@ -70,7 +70,8 @@ class ProtocolReporter(Reporter):
         if done < total and now - self._sent < _PROGRESS_SECONDS:
             return
         self._sent = now
-        self._send(Progress(self._job, self._stage, done, total, self._time_left.seconds()))
+        seconds_left = round(self._time_left.seconds(), 1)
+        self._send(Progress(self._job, self._stage, done, total, seconds_left))
 
     def warning(self, message: str, *, hint: str = "") -> None:
         """Something the editor should know; the job goes on."""

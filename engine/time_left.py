@@ -24,7 +24,8 @@ class TimeLeft:
     """Estimates the seconds left of a whole job from the pace of its stages so far.
 
     Each stage has an assumed share of the job. The stages whose full time is known or can be
-    extrapolated tell how long a share takes; loading tells nothing, since a model may be loaded already.
+    extrapolated tell how long a share takes; loading tells nothing, since a model may be loaded
+    already.
 
     Args:
         clock: Monotonic seconds.
@@ -65,12 +66,11 @@ class TimeLeft:
 
     def seconds(self) -> float:
         """Seconds left of the whole job; `UNKNOWN` until a stage after loading shows its pace."""
-        known = [s for s in _ORDER if s != "loading" and s in self._full_seconds]
+        known: list[StageName] = [name for name in self._full_seconds if name != "loading"]
         if self._stage is None or not known:
             return UNKNOWN
-        seconds_per_share = sum(self._full_seconds[s] for s in known) / sum(
-            SHARES[s] for s in known
-        )
+        known_seconds = sum(self._full_seconds[name] for name in known)
+        seconds_per_share = known_seconds / sum(SHARES[name] for name in known)
         later = _ORDER[_ORDER.index(self._stage) + 1 :]
         if self._rest_seconds is not None:
             rest = self._rest_seconds

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stdlib only (torch comes in with engine/*/, inside functions): `python -m engine`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import errors, job_store
+from .client import ENGINE_VARIABLES
+from .command_line import PROGRAM, make_parser, read_edit_command
+from .console import cancel_on_interrupt, print_error, tell
+from .environment import MARKER, verify
+from .environment_setup import run_setup
+from .output_folder import prepare_folder
+from .protocol import Done, Failure, Message, Ready
+from .registry import installed_backbones
+from .reporter import ProtocolReporter, Reporter
+from .schema import dumps
+from .server import Channel, run_one, serve
+
+EXTENSION_ROOT = Path(__file__).resolve().parent.parent
+LOCKS = EXTENSION_ROOT / "vendor" / "locks"
+DEFAULT_ENVIRONMENT = EXTENSION_ROOT / ".venv"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return the exit code (see engine/errors.py)."""
+    arguments = make_parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = COMMANDS[arguments.command]
+    for name, value in ENGINE_VARIABLES.items():
+        os.environ.setdefault(name, value)
+    try:
+        return command(arguments)
+    except KeyboardInterrupt:
+        print("Cancelled.", file=sys.stderr)
+        return errors.EXIT_CANCELLED
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "engine":
+            raise
+        print_error(_no_environment(error))
+        return errors.EXIT_FAILED
+    except errors.EngineError as error:
+        print_error(error)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - process border: a sentence and an exit code
+        message = f"Unexpected {type(error).__name__}: {error}"
+        print_error(errors.EngineError(message, hint="DELTA_STRIP_DEBUG=1 shows where."))
+        return errors.EXIT_FAILED
+
+
+def _setup(arguments: argparse.Namespace) -> int:
+    return run_setup(
+        root=arguments.root or DEFAULT_ENVIRONMENT,
+        locks=LOCKS,
+        flavour=arguments.flavour,
+        python=arguments.python or Path(sys.executable),
+        index_url=arguments.index_url,
+        verify_only=arguments.verify,
+        must_repair=arguments.repair,
+        print_line=lambda line: print(line, flush=True),
+    )
+
+
+def _edit(arguments: argparse.Namespace) -> int:
+    command = read_edit_command(vars(arguments))
+    send = Channel().send if command.is_json else None
+    job_dir = command.output.expanduser().absolute()
+    cancel = cancel_on_interrupt()
+    try:
+        from .editing.prepare import make_job
+
+        job = make_job(command.request)
+        plan = prepare_folder(job_dir, job, overwrite=command.overwrite)
+    except errors.EngineError as error:
+        if send:
+            send(Failure("", error.code, error.message, error.hint))
+        raise
+    if plan == "done":
+        end: Message = Done(str(job_dir), str(job_dir / job_store.RESULT))
+        print(f"{job_dir} has the result of this edit already.", file=sys.stderr)
+    elif send:
+        end = _run_here(job_dir, ProtocolReporter(send, job=str(job_dir), cancel=cancel))
+    else:
+        from .editing.terminal import TerminalReporter
+
+        with TerminalReporter(cancel) as reporter:
+            end = _run_here(job_dir, reporter)
+    if send:
+        send(end)
+    return tell(end, is_json=send is not None)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    send = Channel().send
+    job_dir = arguments.job_dir.expanduser().absolute()
+    reporter = ProtocolReporter(send, job=str(job_dir), cancel=cancel_on_interrupt())
+    end = _run_here(job_dir, reporter)
+    send(end)
+    return tell(end, is_json=True)
+
+
+def _serve(_arguments: argparse.Namespace) -> int:
+    loaded: list[Any] = []  # the models; made by `prepare`, once torch is there
+
+    def prepare() -> Ready:
+        try:
+            from .backbones.loading import LoadedBackbones
+            from .editing import run  # noqa: F401 - the time of its imports belongs to the start
+            from .editing.machine import ready
+        except ModuleNotFoundError as error:
+            raise _no_environment(error) from error
+        loaded.append(LoadedBackbones())
+        return ready()
+
+    def run_job(job_dir: Path, reporter: Reporter) -> Path:
+        from .editing.run import run_job
+
+        return run_job(job_dir, reporter, backbones=loaded[0])
+
+    code = serve(run_job, prepare=prepare, unload=lambda: loaded[0].unload())
+    sys.stderr.flush()
+    os._exit(code)  # all is written; taking torch apart would only delay the end
+
+
+def _probe(_arguments: argparse.Namespace) -> int:
+    root = Path(sys.prefix)
+    facts: dict[str, Any] = {
+        "python": sys.version.split()[0],
+        "environment": {"root": str(root), "status": "not made by setup", "problems": []},
+        "backbones": [
+            {
+                "id": card.id,
+                "title": card.title,
+                "licence": card.licence,
+                "folder": str(card.folder),
+            }
+            for card in installed_backbones()
+        ],
+        "versions": {},
+        "devices": [],
+    }
+    if (root / MARKER).exists():
+        state = verify(root, LOCKS)
+        facts["environment"] |= {"status": state.status, "problems": list(state.problems)}
+    try:
+        from .editing.machine import devices, versions
+
+        facts |= {"versions": versions(), "devices": devices()}
+    finally:
+        print(dumps(facts, indent=1))
+    return errors.EXIT_DONE
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "setup": _setup,
+    "edit": _edit,
+    "run": _run,
+    "serve": _serve,
+    "probe": _probe,
+}
+
+
+def _run_here(job_dir: Path, reporter: Reporter) -> Message:
+    from .editing.run import run_job
+
+    return run_one(job_dir, run_job, reporter)
+
+
+def _no_environment(error: ModuleNotFoundError) -> errors.EnvironmentSetupError:
+    return errors.EnvironmentSetupError(
+        f"{sys.executable} has no {error.name}.",
+        hint=f"Make the engine's environment with: {PROGRAM} setup; then use its Python.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this machine has to run a job on (torch allowed, bpy never)."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from ..backbones.loading import choose_device
+from ..protocol import Ready
+
+_PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "av")
+
+
+def ready() -> Ready:
+    """The device that `auto` means here, and its free memory."""
+    device = choose_device("auto")
+    name = next(entry["name"] for entry in devices() if entry["id"].split(":")[0] == device.type)
+    free = next(e["free_bytes"] for e in devices() if e["id"].split(":")[0] == device.type)
+    return Ready(f"{device.type} ({name})", torch.__version__, free)
+
+
+def versions() -> dict[str, str]:
+    """Version of each package that decides about the result."""
+    return {name: metadata.version(name) for name in _PACKAGES}
+
+
+def devices() -> list[dict[str, Any]]:
+    """All devices: id, name, total and free memory in bytes (0 where it cannot be known)."""
+    found: list[dict[str, Any]] = []
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        found.append(_device(f"cuda:{index}", name, total, free))
+    if torch.backends.mps.is_available():
+        total = torch.mps.recommended_max_memory()
+        found.append(_device("mps", "Metal", total, total - torch.mps.driver_allocated_memory()))
+    total, free = _memory()
+    found.append(_device("cpu", platform.processor() or platform.machine(), total, free))
+    return found
+
+
+def _device(device_id: str, name: str, total: int, free: int) -> dict[str, Any]:
+    return {"id": device_id, "name": name, "total_bytes": total, "free_bytes": free}
+
+
+def _memory() -> tuple[int, int]:
+    """Total and free bytes of the computer's memory; 0 on Windows, where stdlib cannot tell."""
+    if not hasattr(os, "sysconf"):
+        return 0, 0
+    page = os.sysconf("SC_PAGE_SIZE")
+    total = page * os.sysconf("SC_PHYS_PAGES")
+    is_known = "SC_AVPHYS_PAGES" in os.sysconf_names
+    return total, page * os.sysconf("SC_AVPHYS_PAGES") if is_known else 0
