@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): everything that acts on strips, jobs and the engine."""
+
+from __future__ import annotations
+
+from . import edit, engine_setup, recovery, settings
+
+_MODULES = (settings, engine_setup, edit, recovery)
+
+
+def register() -> None:
+    """Register all, in order."""
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    """Undo `register`, in reverse."""
+    for module in reversed(_MODULES):
+        module.unregister()

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): renders strips in a second Blender; the window stays alive.
+
+`bpy.ops.render.render()` froze the window for 11.9 s on 48 frames of 1080p; saving a copy (15 ms)
+and rendering it in a subprocess left gaps of 0.07 s.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..engine.errors import MediaError
+from .source_export import Rendering
+
+REQUEST = "render.json"
+BLEND = "render.blend"
+LOG = "render.log"
+
+
+def prepare(job_folder: Path, renderings: list[Rendering]) -> None:
+    """Save what the second Blender needs into the job folder; also a resumed job finds it there."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(job_folder / BLEND), copy=True, check_existing=False)
+    request = {
+        "blend": BLEND,
+        "use_scripts": not bpy.app.autoexec_fail,
+        "renderings": [asdict(rendering) for rendering in renderings],
+    }
+    part = job_folder / f"{REQUEST}.part"
+    part.write_text(json.dumps(request, ensure_ascii=False, indent=1), encoding="utf-8")
+    part.replace(job_folder / REQUEST)
+
+
+def is_needed(job_folder: Path) -> bool:
+    """Whether the job still has strips to render."""
+    return any(not (job_folder / item["folder"]).exists() for item in _renderings(job_folder))
+
+
+class BackgroundRender:
+    """The second Blender. `poll` never blocks."""
+
+    def __init__(self, job_folder: Path) -> None:
+        # Here, because it would double the time the extension takes at Blender's start.
+        import subprocess
+
+        from ..engine.child_process import clean_environment
+
+        script = Path(__file__).with_name("render_script.py")
+        request = str(job_folder / REQUEST)
+        if bpy.app.binary_path:
+            command = [bpy.app.binary_path, "--background", "--factory-startup"]
+            command += ["--python-exit-code", "1", "--python", str(script), "--", request]
+        else:  # bpy as a module of a plain Python
+            command = [sys.executable, "-B", str(script), request]
+        self._job_folder = job_folder
+        self._folders = [item["folder"] for item in _renderings(job_folder)]
+        self.total = sum(item["last"] - item["first"] + 1 for item in _renderings(job_folder))
+        with (job_folder / LOG).open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=job_folder,
+                env=clean_environment({"PYTHONDONTWRITEBYTECODE": "1"}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+
+    @property
+    def done(self) -> int:
+        """Pictures written so far."""
+        folders = [self._job_folder / name for name in self._folders]
+        folders += [folder.with_name(folder.name + ".part") for folder in folders]
+        return sum(len(list(folder.glob("*.png"))) for folder in folders)
+
+    def poll(self) -> bool:
+        """Whether all pictures are there.
+
+        Raises:
+            MediaError: The second Blender ended without them.
+        """
+        status = self._process.poll()
+        if status is None:
+            return False
+        if status or is_needed(self._job_folder):
+            raise MediaError(
+                f"The strip could not be rendered (status {status}).",
+                hint=f"See {self._job_folder / LOG}.",
+            )
+        (self._job_folder / BLEND).unlink(missing_ok=True)
+        return True
+
+    def close(self) -> None:
+        """End the second Blender at once: pictures count only when all are there."""
+        self._process.kill()
+        self._process.wait()
+
+
+def _renderings(job_folder: Path) -> list[dict[str, Any]]:
+    path = job_folder / REQUEST
+    if not path.is_file():
+        return []
+    return json.loads(path.read_text(encoding="utf-8"))["renderings"]

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): the queue of jobs; `poll` does all its work, never blocking.
+
+In a window a timer calls `poll`; in background mode, where timers never fire, the operator loops
+over it. A job here is a folder and words: no Blender object is kept, so undo and loading a file are
+safe.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import bpy
+
+from .. import preferences
+from ..engine import job_store
+from ..engine.errors import EngineError
+from ..engine.file_lock import FileLock
+from ..engine.job import EditJob
+from ..engine.protocol import Cancelled, Done, Failure, Message, Notice, Progress, Ready, Stage
+from . import background_render, result_import
+
+if TYPE_CHECKING:
+    from ..engine.client import EngineProcess
+
+State = Literal["waiting", "exporting", "running", "importing", "done", "failed", "cancelled"]
+ACTIVE: tuple[State, ...] = ("exporting", "running", "importing")
+BUSY_SECONDS = 0.1
+IDLE_SECONDS = 1.0
+REDRAW_SECONDS = 0.25
+VERBS = {
+    "waiting": "Waiting",
+    "exporting": "Rendering the strip",
+    "importing": "Inserting",
+    "loading": "Loading the model",
+    "encoding": "Encoding",
+    "editing": "Editing",
+    "decoding": "Decoding",
+    "writing": "Writing",
+}
+# Share of the whole that a stage ends at, for one bar; it is full only when the strip is there.
+_STAGE_SHARES = {
+    "loading": (0.0, 0.05),
+    "encoding": (0.05, 0.15),
+    "editing": (0.15, 0.85),
+    "decoding": (0.85, 0.95),
+    "writing": (0.95, 0.98),
+}
+
+
+@dataclass
+class QueuedJob:
+    """A job in the queue and how far it is."""
+
+    folder: Path
+    title: str
+    job: EditJob
+    lock: FileLock
+    state: State = "waiting"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    seconds_left: float = -1.0
+    message: str = ""
+    hint: str = ""
+    warnings: list[str] = field(default_factory=list)
+    result_name: str = ""
+    is_cancelling: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done."""
+        return self.state == "waiting" or self.state in ACTIVE
+
+    @property
+    def factor(self) -> float:
+        """Progress from 0 to 1; 1 only when the strip is in the timeline."""
+        if self.state == "done":
+            return 1.0
+        if self.state == "importing":
+            return 0.99
+        share = self.done / self.total if self.total else 0.0
+        if self.state == "exporting":
+            return 0.99 * share
+        start, end = _STAGE_SHARES.get(self.stage, (0.0, 0.0))
+        return start + (end - start) * min(share, 1.0)
+
+    def end(self, state: State, message: str = "", hint: str = "") -> None:
+        """The job is over for this queue; its folder is free for others."""
+        self.state, self.message, self.hint = state, message, hint
+        self.lock.release()
+
+
+class Queue:
+    """Jobs in order, one at a time, and the engine that stays alive between them."""
+
+    def __init__(self) -> None:
+        self.jobs: list[QueuedJob] = []
+        self.engine: EngineProcess | None = None
+        self.device = ""
+        self.engine_problem = ""
+        self._engine_argv: list[str] = []
+        self._render: background_render.BackgroundRender | None = None
+
+    @property
+    def current(self) -> QueuedJob | None:
+        """The job that is being worked on."""
+        return next((job for job in self.jobs if job.state in ACTIVE), None)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job is waiting or active."""
+        return any(job.is_open for job in self.jobs)
+
+    def add(self, job: QueuedJob) -> None:
+        """Put a job at the end; an earlier entry of the same folder goes."""
+        self.jobs = [old for old in self.jobs if old.folder != job.folder]
+        self.jobs.append(job)
+        wake()
+
+    def step(self) -> None:
+        """Do what can be done now."""
+        if self.engine is not None:
+            for message in self.engine.poll():
+                self._receive(message)
+        job = self.current or next((j for j in self.jobs if j.state == "waiting"), None)
+        if job is None:
+            return
+        try:
+            self._advance(job)
+        except EngineError as error:
+            self._drop_render()
+            job.end("failed", error.message, error.hint)
+        except OSError as error:
+            self._drop_render()
+            job.end("failed", f"A file or program cannot be used: {error}.")
+
+    def cancel(self, job: QueuedJob) -> None:
+        """Stop a job; what it has done so far stays in its folder."""
+        if job.state == "running" and self.engine is not None:
+            job.is_cancelling = True
+            self.engine.cancel()
+        elif job.is_open:
+            if job.state == "exporting":
+                self._drop_render()
+            if job.state != "importing":  # a finished result is kept
+                job_store.write_failure(job.folder, "cancelled", "Cancelled before it began.")
+            job.end("cancelled")
+
+    def stop_engine(self) -> None:
+        """End the engine; the running job fails, and can be resumed."""
+        if self.engine is not None:
+            self.engine.close()
+        self.engine, self.device, self.engine_problem = None, "", ""
+        for job in self.jobs:
+            if job.state == "running":
+                job.end("failed", "The engine was stopped.", "Resume the job.")
+
+    def shut_down(self) -> None:
+        """End everything that runs; waiting jobs are offered again at the next start."""
+        self._drop_render()
+        self.stop_engine()
+        for job in self.jobs:
+            job.lock.release()
+        self.jobs.clear()
+
+    def _advance(self, job: QueuedJob) -> None:
+        if job.state == "waiting":
+            if background_render.is_needed(job.folder):
+                self._render = background_render.BackgroundRender(job.folder)
+                job.state = "exporting"
+            elif job_store.state(job.folder) == "done":
+                job.state = "importing"
+            else:
+                self._run(job)
+        elif job.state == "exporting" and self._render is not None:
+            job.done, job.total = self._render.done, self._render.total
+            if self._render.poll():
+                self._render = None
+                self._run(job)
+        elif job.state == "importing" and not bpy.app.is_job_running("RENDER"):
+            self._import(job)
+
+    def _run(self, job: QueuedJob) -> None:
+        engine = self._ready_engine()
+        job.state, job.stage, job.done, job.total = "running", "", 0, 0
+        engine.start()
+        engine.run(job.folder)
+
+    def _ready_engine(self) -> EngineProcess:
+        # Here, because subprocess would double the time the extension takes at Blender's start.
+        from ..engine.client import EngineProcess, engine_command
+
+        argv, env = engine_command(preferences.engine_python(), preferences.EXTENSION_ROOT)
+        if self.engine is not None and argv != self._engine_argv:
+            self.stop_engine()  # the preferences name another Python now
+        if self.engine is None:
+            folder = preferences.user_folder()
+            self.engine = EngineProcess(argv, cwd=folder, env=env, log_path=engine_log())
+            self._engine_argv = argv
+        self.engine_problem = ""
+        return self.engine
+
+    def _import(self, job: QueuedJob) -> None:
+        placement = result_import.load_placement(job.folder)
+        name = None
+        if placement is not None:
+            name = result_import.import_result(job.folder, job.job, placement)
+        if name is None:
+            where = Path(placement.blend).name if placement and placement.blend else ""
+            job.end(
+                "failed",
+                "The edit is finished, but its strip is not in the open file.",
+                f"Open {where or 'the file with the strip'} and insert it from here.",
+            )
+            return
+        job_store.mark_imported(job.folder)
+        job.result_name = name
+        job.end("done")
+
+    def _receive(self, message: Message) -> None:
+        if isinstance(message, Ready):
+            self.device = message.device
+        if isinstance(message, Failure) and not message.job:
+            self.engine_problem = f"{message.message} {message.hint}".strip()
+            self.device = ""
+        job = self.current
+        if job is None or job.state != "running" or not _is_about(message, job):
+            return
+        if isinstance(message, Stage):
+            job.stage, job.done, job.total = message.name, 0, 0
+        elif isinstance(message, Progress):
+            job.stage, job.done, job.total = message.name, message.done, message.total
+            job.seconds_left = message.seconds_left
+        elif isinstance(message, Notice):
+            job.warnings.append(f"{message.message} {message.hint}".strip())
+        elif isinstance(message, Done):
+            job.state = "importing"
+        elif isinstance(message, Cancelled):
+            job.end("cancelled")
+        elif isinstance(message, Failure):
+            job.end("failed", message.message, message.hint)
+
+    def _drop_render(self) -> None:
+        if self._render is not None:
+            self._render.close()
+            self._render = None
+
+
+queue = Queue()
+_last_redraw = 0.0
+
+
+def _is_about(message: Message, job: QueuedJob) -> bool:
+    folder = getattr(message, "job", "")
+    return bool(folder) and Path(folder) == job.folder
+
+
+def engine_log() -> Path:
+    """File with everything the engine wrote to stderr."""
+    return preferences.user_folder() / "engine.log"
+
+
+def poll() -> float | None:
+    """One tick of the queue; returns the seconds to the next one, None to end the timer."""
+    queue.step()
+    redraw()
+    if queue.is_busy:
+        return BUSY_SECONDS
+    is_alive = queue.engine is not None and queue.engine.state != "stopped"
+    return IDLE_SECONDS if is_alive else None
+
+
+def redraw() -> None:
+    """Redraw the sequencers, at most four times a second while jobs run."""
+    global _last_redraw
+    now = time.monotonic()
+    if queue.is_busy and now - _last_redraw < REDRAW_SECONDS:
+        return
+    _last_redraw = now
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "SEQUENCE_EDITOR":
+                area.tag_redraw()
+
+
+def wake() -> None:
+    """Have the timer run; in background mode the caller loops over `poll`."""
+    if bpy.app.background:
+        return
+    if bpy.app.timers.is_registered(poll):
+        bpy.app.timers.unregister(poll)  # it may sleep for another second
+    bpy.app.timers.register(poll, first_interval=0.01, persistent=True)
+
+
+def run_to_end(jobs: list[QueuedJob]) -> None:
+    """Loop over `poll` until these jobs have ended (background mode)."""
+    while any(job.is_open for job in jobs):
+        poll()
+        time.sleep(0.02)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): jobs that a crash or a closed Blender left behind.
+
+Their folders are found through a list of the folders that ever held jobs, in the user's folder.
+"""
+
+from __future__ import annotations
+
+import atexit
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from .. import preferences
+from ..engine import job_store
+from ..engine.errors import EngineError, InvalidJobError
+from . import jobs, result_import
+
+_ROOTS = "job_folders.txt"
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A job to offer again."""
+
+    folder: Path
+    title: str
+    is_finished: bool
+    blend: str
+
+
+found: list[Recovered] = []
+
+
+def remember_root(root: Path) -> None:
+    """Look for jobs in this folder at later starts too."""
+    roots = known_roots()
+    if root not in roots:
+        path = preferences.user_folder() / _ROOTS
+        path.write_text("".join(f"{r}\n" for r in [*roots, root]), encoding="utf-8")
+
+
+def known_roots() -> list[Path]:
+    """Folders that ever held jobs."""
+    try:
+        text = (preferences.user_folder() / _ROOTS).read_text(encoding="utf-8")
+    except OSError:
+        return []
+    return [Path(line) for line in text.splitlines() if line]
+
+
+def scan() -> list[Recovered]:
+    """Look for jobs that are neither finished and imported nor in anyone's queue."""
+    roots = [*known_roots(), preferences.jobs_root(bpy.data.filepath)]
+    in_queue = {job.folder for job in jobs.queue.jobs}
+    found.clear()
+    for folder in dict.fromkeys(f for root in roots for f in job_store.recoverable(root)):
+        placement = result_import.load_placement(folder)
+        if folder not in in_queue and placement is not None:
+            is_finished = job_store.state(folder) == "done"
+            found.append(Recovered(folder, placement.strip_name, is_finished, placement.blend))
+    return found
+
+
+def resume(folder: Path) -> jobs.QueuedJob:
+    """Put a job back into the queue.
+
+    Raises:
+        EngineError: It cannot be read, or another Blender works on it.
+    """
+    job = job_store.load(folder)
+    placement = result_import.load_placement(folder)
+    if placement is None:
+        raise InvalidJobError(f"{folder} was not made by Blender.")
+    if job_store.state(folder) != "done":
+        preferences.engine_python()  # says at once when the engine is not installed
+    lock = job_store.claim(folder)
+    if lock is None:
+        raise InvalidJobError("Another Blender is working on this job.", hint="Look there.")
+    queued = jobs.QueuedJob(folder, placement.strip_name, job, lock)
+    jobs.queue.add(queued)
+    scan()
+    return queued
+
+
+def discard(folder: Path) -> None:
+    """Delete a job with all its files.
+
+    Raises:
+        EngineError: It is no job folder, or it is in use.
+    """
+    job_store.state(folder)  # raises when this is no job folder
+    lock = job_store.claim(folder)
+    if lock is None:
+        raise InvalidJobError("Another Blender is working on this job.", hint="Cancel it first.")
+    lock.release()
+    if not job_store.remove(folder):
+        raise InvalidJobError(f"{folder} cannot be deleted.", hint="Delete it by hand.")
+    jobs.queue.jobs = [job for job in jobs.queue.jobs if job.folder != folder]
+    scan()
+
+
+def scan_quietly() -> None:
+    """`scan` for timers and handlers; an unreadable folder must not stop Blender's start."""
+    try:
+        scan()
+    except EngineError as error:
+        print(f"Delta Strip: {error}")
+
+
+@persistent
+def _after_load(_path: Any) -> None:
+    scan_quietly()
+
+
+def register() -> None:
+    """Look for jobs at the start and after each load; end the engine with Blender."""
+    bpy.app.handlers.load_post.append(_after_load)
+    # Later: during registration the file may not be read.
+    if not bpy.app.background:
+        bpy.app.timers.register(scan_quietly, first_interval=0.5)
+    atexit.register(jobs.queue.shut_down)
+
+
+def unregister() -> None:
+    """Undo `register`, and end the engine."""
+    bpy.app.handlers.load_post.remove(_after_load)
+    for function in (scan_quietly, jobs.poll):
+        if bpy.app.timers.is_registered(function):
+            bpy.app.timers.unregister(function)
+    atexit.unregister(jobs.queue.shut_down)
+    jobs.queue.shut_down()
+    found.clear()

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): puts the frames of a finished job into the timeline.
+
+The strip is made with the data API: the operators that add strips crash Blender 5 without a window.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..engine.errors import MediaError
+from ..engine.job import EditJob
+from . import strips
+
+PLACEMENT = "blender.json"
+FRAMES_FOLDER = "frames"
+_NAME_BYTES = 63
+_LOOK = ("blend_type", "blend_alpha")
+_PLACED = ("use_flip_x", "use_flip_y")
+_MEDIA = ("alpha_mode", "multiply_alpha")
+_COLOUR = ("color_multiply", "color_saturation")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a job's result belongs, kept in its folder: all that Blender needs later.
+
+    Attributes:
+        strip: UUID of the source strip.
+        strip_name: Its name; finds it again when an undo took the UUID away.
+        scene: Name of its scene.
+        blend: Path of the .blend, empty when it was not saved.
+        left: First frame of the clip in the scene.
+        content_start: Where the source's content began then; tells how far it was moved since.
+        is_media_space: Whether the result takes over transform, crop and flip.
+        is_rendered: Whether colour changes of the strip are already in the frames.
+    """
+
+    strip: str
+    strip_name: str
+    scene: str
+    blend: str
+    left: int
+    content_start: int
+    is_media_space: bool
+    is_rendered: bool
+
+
+def save_placement(job_folder: Path, placement: Placement) -> None:
+    """Write the placement into the job folder."""
+    part = job_folder / f"{PLACEMENT}.part"
+    text = json.dumps(asdict(placement), ensure_ascii=False, indent=1)
+    part.write_text(text, encoding="utf-8")
+    part.replace(job_folder / PLACEMENT)
+
+
+def load_placement(job_folder: Path) -> Placement | None:
+    """The placement of a job; None when it was not made by Blender."""
+    try:
+        return Placement(**json.loads((job_folder / PLACEMENT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def find_source(placement: Placement) -> strips.Place | None:
+    """The source strip in the open file; None when it, its scene or its file is not there."""
+    strips.settle(bpy.data.scenes)
+    place = strips.find(bpy.data.scenes, placement.strip)
+    scene = bpy.data.scenes.get(placement.scene)
+    if place is None and scene is not None and placement.blend == bpy.data.filepath:
+        place = strips.find_named(scene, placement.strip_name)
+    return place
+
+
+def find_frames(job_folder: Path, job: EditJob) -> list[str]:
+    """Paths of the edited frames, in order.
+
+    Raises:
+        MediaError: There are fewer or more than the job has.
+    """
+    paths = sorted(str(path) for path in (job_folder / FRAMES_FOLDER).glob("*.png"))
+    if len(paths) != job.frame_count:
+        raise MediaError(
+            f"{job_folder} holds {len(paths)} edited frames, {job.frame_count} are needed.",
+            hint="Resume the job.",
+        )
+    return paths
+
+
+def import_result(job_folder: Path, job: EditJob, placement: Placement) -> str | None:
+    """Insert the result above its source as one undo step.
+
+    Returns:
+        The new strip's name; None when the source strip is not in the open file.
+
+    Raises:
+        MediaError: Frames are missing, or no channel is free.
+    """
+    paths = find_frames(job_folder, job)
+    if find_source(placement) is None:
+        return None
+    # Without the push before, undo would also take back strips that scripts made earlier.
+    bpy.ops.ed.undo_push(message="Before the edited strip")
+    place = find_source(placement)
+    if place is None:
+        return None
+    name = insert(place, paths, job, placement, job_folder)
+    bpy.ops.ed.undo_push(message="Insert edited strip")
+    return name
+
+
+def insert(
+    place: strips.Place, paths: list[str], job: EditJob, placement: Placement, job_folder: Path
+) -> str:
+    """Make the result strip; no undo step. Returns its name.
+
+    Raises:
+        MediaError: No channel above the source is free.
+    """
+    source = place.strip
+    start = placement.left + strips.content_start(source) - placement.content_start
+    channel = strips.free_channel(place.container, source.channel, start, start + len(paths))
+    if channel is None:
+        raise MediaError(
+            f"No channel above “{source.name}” is free at frame {start}.",
+            hint="Free one above it, then resume the job.",
+        )
+    name = fit_name(f"{source.name} · {job.target_prompt}")
+    strip = strips.new_image(place.container, name=name, paths=paths, channel=channel, start=start)
+    copy_look(source, strip, placement)
+    strip["delta_strip_source"] = placement.strip
+    strip["delta_strip_source_prompt"] = job.source_prompt
+    strip["delta_strip_target_prompt"] = job.target_prompt
+    strip["delta_strip_seed"] = str(job.seed)  # may exceed what a custom property can hold
+    strip["delta_strip_job"] = str(job_folder)
+    strips.mark(strip)
+    return strip.name
+
+
+def copy_look(source: Any, result: Any, placement: Placement) -> None:
+    """Give the result the source's blend, and its placement and colours unless they are in it."""
+    names = list(_LOOK)
+    if placement.is_media_space:
+        names += _PLACED
+        for name in ("scale_x", "scale_y", "offset_x", "offset_y", "rotation", "origin", "filter"):
+            if hasattr(source.transform, name):  # filter: from 4.2 on
+                setattr(result.transform, name, getattr(source.transform, name))
+        for name in ("min_x", "max_x", "min_y", "max_y"):
+            setattr(result.crop, name, getattr(source.crop, name))
+    if not placement.is_rendered:
+        names += [*_MEDIA, *_COLOUR]
+        result.colorspace_settings.name = source.colorspace_settings.name
+    for name in names:
+        setattr(result, name, getattr(source, name))
+    result.color_tag = source.color_tag
+
+
+def fit_name(name: str) -> str:
+    """Shorten a name to what Blender keeps, never inside a character."""
+    data = name.encode()
+    return name if len(data) <= _NAME_BYTES else data[:_NAME_BYTES].decode(errors="ignore")

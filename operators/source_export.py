@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy through strips.py, never torch): a strip and its mask strip as `Media`.
+
+Movie and image strips are read by the engine itself through a frame map. What has modifiers, is
+retimed or is made by Blender is rendered into the job folder first (background_render.py).
+
+Two spaces: in *media space* pictures have the media's own size and the result strip copies
+transform, crop and flip; in *scene space* they are what the scene shows, at its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import bpy
+
+from ..engine.errors import InvalidJobError, MaskError, MediaError
+from ..engine.job import Media
+from . import strips
+
+SOURCE_FOLDER = "source"
+MASK_FOLDER = "mask"
+_NO_PICTURE = {
+    "SOUND": "a sound strip has no picture to edit",
+    "ADJUSTMENT": "an adjustment layer has no picture of its own",
+    "MULTICAM": "a multicam selector has no picture of its own",
+}
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A strip that must be rendered into a folder of the job, frames first to last."""
+
+    uuid: str
+    folder: str
+    first: int
+    last: int
+    size: tuple[int, int]
+    is_media_space: bool
+    has_alpha: bool
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Pictures of one strip: where the engine finds them, and what must be rendered before."""
+
+    media: Media
+    size: tuple[int, int]
+    rendering: Rendering | None = None
+
+
+@dataclass(frozen=True)
+class Export:
+    """Everything a job needs from the timeline."""
+
+    source: Clip
+    mask: Clip | None
+    is_media_space: bool
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def renderings(self) -> list[Rendering]:
+        """What must be rendered before the engine can run."""
+        clips = (self.source, self.mask)
+        return [clip.rendering for clip in clips if clip is not None and clip.rendering]
+
+
+def plan_export(
+    place: strips.Place,
+    mask: strips.Place | None = None,
+    *,
+    mask_channel: Literal["luma", "alpha"] = "luma",
+) -> Export:
+    """How a strip and its mask strip become media. Renders nothing.
+
+    Raises:
+        InvalidJobError: The strip cannot be edited.
+        MediaError: A file is missing.
+        MaskError: The mask strip cannot be used.
+    """
+    check_strip(place)
+    if mask is not None:
+        check_mask(place, mask)
+    first, end = strips.left(place.strip), strips.right(place.strip)
+    is_media_space = has_media_space(place.strip) and (
+        mask is None or fits(place, mask) or fills_scene(place)
+    )
+    source = make_clip(place, range(first, end), SOURCE_FOLDER, is_media_space=is_media_space)
+    if mask is None:
+        return Export(source, None, is_media_space)
+    warnings = []
+    if not is_media_space and has_media_space(place.strip):
+        width, height = strips.scene_size(place.scene)
+        warnings.append(
+            f"“{mask.strip.name}” is placed differently from “{place.strip.name}”: "
+            f"both are edited as the scene shows them, at {width}×{height} px."
+        )
+    span = range(strips.left(mask.strip), strips.right(mask.strip))
+    frames = [min(max(frame, span[0]), span[-1]) for frame in range(first, end)]
+    if span[0] > first or span[-1] < end - 1:
+        warnings.append(
+            f"“{mask.strip.name}” covers frames {span[0]}–{span[-1]} of {first}–{end - 1}: "
+            "its first or last frame is held."
+        )
+    clip = make_clip(
+        mask,
+        frames,
+        MASK_FOLDER,
+        is_media_space=is_media_space and fits(place, mask),
+        has_alpha=mask_channel == "alpha",
+    )
+    return Export(source, clip, is_media_space, tuple(warnings))
+
+
+def check_strip(place: strips.Place) -> None:
+    """Refuse a strip that cannot be edited, with a sentence."""
+    strip = place.strip
+    if strip.type in _NO_PICTURE:
+        raise InvalidJobError(
+            f"“{strip.name}” cannot be edited: {_NO_PICTURE[strip.type]}.",
+            hint="Select a movie, image, scene, meta or effect strip.",
+        )
+    if place.is_locked:
+        raise InvalidJobError(
+            f"“{strip.name}” or its channel {strip.channel} is locked.",
+            hint="Unlock it, or select another strip.",
+        )
+    if strips.right(strip) <= strips.left(strip):
+        raise InvalidJobError(
+            f"“{strip.name}” shows 0 frames.", hint="Make it at least one frame long."
+        )
+    check_files(strip)
+
+
+def check_mask(place: strips.Place, mask: strips.Place) -> None:
+    """Refuse a mask strip that cannot be a mask for this strip."""
+    if mask.strip == place.strip:
+        raise MaskError(
+            f"“{mask.strip.name}” is both the clip and its mask.",
+            hint="Choose another mask strip, or leave the field empty.",
+        )
+    if mask.strip.type in _NO_PICTURE:
+        raise MaskError(
+            f"“{mask.strip.name}” cannot be a mask: {_NO_PICTURE[mask.strip.type]}.",
+            hint="Choose a strip with a picture, or leave the field empty.",
+        )
+    check_files(mask.strip)
+
+
+def check_files(strip: Any) -> None:
+    """Refuse a strip whose files, or those of the strips it is made of, are missing."""
+    if strip.type == "META":
+        for child in strips.children(strip):
+            if child.type != "SOUND":
+                check_files(child)
+    for part in strips.inputs(strip):
+        check_files(part)
+    for path in media_paths(strip):
+        if not path.is_file():
+            raise MediaError(
+                f"“{strip.name}” cannot be read: {path} does not exist.",
+                hint="Find the missing file (File > External Data), or select another strip.",
+            )
+
+
+def media_paths(strip: Any) -> list[Path]:
+    """The files a movie or image strip shows; none for other strips."""
+    if strip.type == "MOVIE":
+        return [Path(absolute(strip.filepath))]
+    if strip.type != "IMAGE":
+        return []
+    folder = Path(absolute(strip.directory))
+    names = [element.filename for element in strip.elements]
+    frames = range(strips.left(strip), strips.right(strip))
+    shown = {min(index, len(names) - 1) for index in frame_map(strip, frames)}
+    return [folder / names[index] for index in sorted(shown)]
+
+
+def absolute(path: str) -> str:
+    """A path of Blender's (// is the .blend's folder) as the operating system's."""
+    return str(Path(bpy.path.abspath(path)).absolute())
+
+
+def has_media_space(strip: Any) -> bool:
+    """Whether the strip shows files whose size is known."""
+    return strip.type in strips.PICTURE_FILES and min(strips.media_size(strip)) > 0
+
+
+def fits(place: strips.Place, mask: strips.Place) -> bool:
+    """Whether a mask strip's own pixels lie exactly on the clip's own pixels."""
+    if not has_media_space(mask.strip) or mask.parents != place.parents:
+        return False
+    same_size = strips.media_size(mask.strip) == strips.media_size(place.strip)
+    return same_size and placement(mask.strip) == placement(place.strip)
+
+
+def fills_scene(place: strips.Place) -> bool:
+    """Whether the clip's own pixels are the scene's pixels."""
+    neutral = (1.0, 1.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, False, False)
+    same_size = strips.media_size(place.strip) == strips.scene_size(place.scene)
+    return same_size and placement(place.strip) == neutral and not place.parents
+
+
+def placement(strip: Any) -> tuple[Any, ...]:
+    """Transform, crop and flip of a strip, to compare."""
+    move, crop = strip.transform, strip.crop
+    return (
+        *(move.scale_x, move.scale_y, move.offset_x, move.offset_y, move.rotation),
+        *(crop.min_x, crop.max_x, crop.min_y, crop.max_y, strip.use_flip_x, strip.use_flip_y),
+    )
+
+
+def needs_rendering(strip: Any) -> str:
+    """Why a strip cannot be read from its files alone; empty when it can."""
+    if not has_media_space(strip):
+        return "it is made by Blender"
+    if any(not modifier.mute for modifier in strip.modifiers):
+        return "it has modifiers"
+    if strips.is_retimed(strip):
+        return "it is retimed"
+    if strip.use_deinterlace or getattr(strip, "use_multiview", False):
+        return "it is deinterlaced or stereoscopic"
+    return "it shows another stream" if getattr(strip, "stream_index", 0) else ""
+
+
+def make_clip(
+    place: strips.Place,
+    frames: range | list[int],
+    folder: str,
+    *,
+    is_media_space: bool,
+    has_alpha: bool = False,
+) -> Clip:
+    """The pictures a strip shows at these frames of the scene."""
+    strip = place.strip
+    size = strips.media_size(strip) if is_media_space else strips.scene_size(place.scene)
+    if is_media_space and not needs_rendering(strip):
+        return Clip(direct_media(strip, frames), size)
+    first, last = min(frames), max(frames)
+    files = tuple(f"{number:06d}.png" for number in range(1, last - first + 2))
+    frame_numbers = tuple(frame - first for frame in frames)
+    media = Media(path=folder, kind="images", frames=frame_numbers, files=files)
+    key = strips.mark(strip)
+    rendering = Rendering(key, folder, first, last, size, is_media_space, has_alpha)
+    return Clip(media, size, rendering)
+
+
+def direct_media(strip: Any, frames: range | list[int]) -> Media:
+    """The frame map of a movie or image strip."""
+    numbers = tuple(frame_map(strip, frames))
+    if strip.type == "MOVIE":
+        return Media(path=absolute(strip.filepath), kind="movie", frames=numbers)
+    files = tuple(element.filename for element in strip.elements)
+    numbers = tuple(min(number, len(files) - 1) for number in numbers)
+    return Media(path=absolute(strip.directory), kind="images", frames=numbers, files=files)
+
+
+def frame_map(strip: Any, frames: range | list[int]) -> list[int]:
+    """Index in the media for each frame of the scene; before and after the content it is held."""
+    start, length = strips.content_start(strip), strips.content_duration(strip)
+    offset = strips.content_trim(strip)[0]
+    return [min(max(frame - start, 0), length - 1) + offset for frame in frames]

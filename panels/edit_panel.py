@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): engine, selection, prompts, mask, and the Edit button."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import bpy
+
+from ..engine.registry import DEFAULT_BACKBONE, find_backbone
+from ..operators import edit, engine_setup, jobs, source_export, strips
+
+_CHARACTER_PX = 6.5  # width of an average character of Blender's interface font at scale 1
+
+
+class SequencerPanel:
+    """What all our panels share: one tab of the sidebar, beside timeline and preview alike."""
+
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Delta Strip"
+
+
+def draw_text(layout: Any, text: str, *, icon: str = "NONE") -> None:
+    """A sentence as lines that fit the sidebar; labels do not wrap by themselves."""
+    scale = bpy.context.preferences.system.ui_scale
+    width = bpy.context.region.width if bpy.context.region else 300
+    characters = max(16, int((width / scale - 64) / _CHARACTER_PX))
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for line in textwrap.wrap(text, characters):
+        column.label(text=line, icon=icon)
+        icon = "NONE" if icon == "NONE" else "BLANK1"  # further lines align with the first
+
+
+def selection_line(scene: Any) -> str:
+    """What would be edited: strips, frames, size."""
+    places = [place for place in edit.editable(scene) if place.strip.type != "SOUND"]
+    if not places:
+        return "No strip is selected"
+    frames = sum(strips.right(place.strip) - strips.left(place.strip) for place in places)
+    sizes = {
+        strips.media_size(place.strip)
+        if source_export.has_media_space(place.strip)
+        else strips.scene_size(place.scene)
+        for place in places
+    }
+    size = " · {}×{} px".format(*sizes.pop()) if len(sizes) == 1 else " · several sizes"
+    strips_text = "1 strip" if len(places) == 1 else f"{len(places)} strips"
+    return f"{strips_text} · {frames} frame{'' if frames == 1 else 's'}{size}"
+
+
+def engine_line() -> tuple[str, str]:
+    """The engine's state in a few words, and its icon."""
+    queue = jobs.queue
+    if queue.engine_problem:
+        return queue.engine_problem, "ERROR"
+    state = queue.engine.state if queue.engine is not None else "stopped"
+    device = f" on {queue.device}" if queue.device else ""
+    if state == "starting":
+        return "Engine is starting", "SORTTIME"
+    if state == "busy":
+        return f"Engine works{device}", "PLAY"
+    if state == "ready":
+        return f"Engine is ready{device}", "CHECKMARK"
+    text, is_ready = engine_setup.status_line()
+    if is_ready:
+        return "Engine starts with the first edit", "CHECKMARK"
+    return text, "ERROR"
+
+
+class DELTA_STRIP_PT_edit(SequencerPanel, bpy.types.Panel):
+    """Settings of an edit."""
+
+    bl_label = "Edit"
+    bl_order = 0
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        scene = strips.sequencer_scene(context)
+        draw_engine(layout)
+        layout.label(text=selection_line(scene), icon="SEQ_SEQUENCER")
+        draw_prompts(layout, scene)
+        draw_mask(layout, scene)
+        column = layout.column(align=True)
+        column.prop(scene.delta_strip, "strength", slider=True)
+        row = column.row(align=True)
+        row.prop(scene.delta_strip, "seed")
+        row.operator("delta_strip.new_seed", text="", icon="FILE_REFRESH")
+        draw_button(layout, scene)
+
+
+def draw_engine(layout: Any) -> None:
+    """The engine's line with its buttons."""
+    text, icon = engine_line()
+    row = layout.row(align=True)
+    if icon == "ERROR":
+        draw_text(row, text, icon=icon)
+    else:
+        row.label(text=text, icon=icon)
+    if jobs.queue.engine is not None:
+        row.operator("delta_strip.open_log", text="", icon="TEXT")
+        row.operator("delta_strip.restart_engine", text="", icon="QUIT")
+    elif icon == "ERROR":
+        operator = row.operator("preferences.addon_show", text="", icon="PREFERENCES")
+        operator.module = (__package__ or "").rpartition(".")[0]
+
+
+def draw_prompts(layout: Any, scene: Any) -> None:
+    """Source and target, and what the backbone knows."""
+    column = layout.column()
+    column.use_property_split = False
+    for name, text in (("source_prompt", "Source"), ("target_prompt", "Target")):
+        split = column.split(factor=0.24)
+        split.label(text=text)
+        split.prop(scene.delta_strip, name, text="")
+    if note := find_backbone(DEFAULT_BACKBONE).note:
+        draw_text(layout, note, icon="INFO")
+
+
+def draw_mask(layout: Any, scene: Any) -> None:
+    """The mask strip and how it is read."""
+    settings = scene.delta_strip
+    column = layout.column()
+    split = column.split(factor=0.24)
+    split.label(text="Mask")
+    if scene.sequence_editor is None:
+        split.label(text="No strips yet")
+        return
+    name = strips.all_strips_name()
+    split.prop_search(settings, "mask_strip", scene.sequence_editor, name, text="", icon="MOD_MASK")
+    if not settings.mask_strip:
+        return
+    row = column.row(align=True)
+    row.prop(settings, "mask_channel", expand=True)
+    row = column.row(align=True)
+    row.prop(settings, "use_invert_mask", toggle=True)
+    row.prop(settings, "feather_px")
+
+
+def draw_button(layout: Any, scene: Any) -> None:
+    """The Edit button; disabled it says why."""
+    count = len(edit.editable(scene))
+    column = layout.column()
+    column.scale_y = 1.4
+    text = f"Edit {count} Strips" if count > 1 else "Edit Strip"
+    column.operator("delta_strip.edit", text=text, icon="PLAY")
+    if reason := edit.why_not(scene):
+        draw_text(layout, reason)
+
+
+CLASSES = (DELTA_STRIP_PT_edit,)
+
+
+def register() -> None:
+    """Register the panel."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

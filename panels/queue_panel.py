@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): the queue with progress, and jobs to recover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..operators import jobs, recovery
+from .edit_panel import SequencerPanel, draw_text
+
+_ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X", "waiting": "SORTTIME"}
+
+
+def time_left(seconds: float) -> str:
+    """A short text for a time; empty while it is unknown."""
+    if seconds < 0:
+        return ""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s left"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min left"
+    return f"{seconds / 3600:.1f} h left"
+
+
+def status_text(job: jobs.QueuedJob) -> str:
+    """Verb, number and time, such as “Editing 12/48 · 30 s left”."""
+    if job.is_cancelling:
+        return "Stopping after this step"
+    if job.state == "running":
+        verb = jobs.VERBS.get(job.stage, "Starting the engine")
+    else:
+        verb = jobs.VERBS.get(job.state, job.state.capitalize())
+    if job.state in ("exporting", "running") and job.total:
+        verb += f" {job.done}/{job.total}"
+    left = time_left(job.seconds_left) if job.state == "running" else ""
+    return f"{verb} · {left}" if left else verb
+
+
+class DELTA_STRIP_PT_queue(SequencerPanel, bpy.types.Panel):
+    """Jobs of this session."""
+
+    bl_label = "Queue"
+    bl_order = 1
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """Shown when there is something to show."""
+        return bool(jobs.queue.jobs)
+
+    def draw(self, _context: Any) -> None:
+        """Draw the queue."""
+        for job in jobs.queue.jobs:
+            draw_job(self.layout.box().column(align=True), job)
+        row = self.layout.row(align=True)
+        if sum(job.is_open for job in jobs.queue.jobs) > 1:
+            row.operator("delta_strip.cancel", text="Cancel All", icon="CANCEL")
+        if not all(job.is_open for job in jobs.queue.jobs):
+            row.operator("delta_strip.clear_queue")
+
+
+def draw_job(layout: Any, job: jobs.QueuedJob) -> None:
+    """One job: its name, progress or end, and what can be done."""
+    row = layout.row(align=True)
+    row.label(text=f"{job.title} → {job.job.target_prompt}", icon=_ICONS.get(job.state, "PLAY"))
+    if job.is_open:
+        button(row, "delta_strip.cancel", job.folder, icon="CANCEL")
+    elif job.state != "done":
+        button(row, "delta_strip.resume", job.folder, icon="FILE_REFRESH")
+    button(row, "delta_strip.open_log", job.folder, icon="FILE_FOLDER")
+    if job.state in jobs.ACTIVE:
+        layout.progress(factor=job.factor, text=status_text(job))
+    elif job.state == "done":
+        layout.label(text=f"In the timeline as “{job.result_name}”", icon="BLANK1")
+    elif job.state == "failed":
+        draw_failure(layout, job)
+    else:
+        layout.label(text=status_text(job), icon="BLANK1")
+    for warning in job.warnings:
+        draw_text(layout, warning, icon="INFO")
+
+
+def draw_failure(layout: Any, job: jobs.QueuedJob) -> None:
+    """What happened in red, and below it what to do."""
+    column = layout.column()
+    column.alert = True
+    draw_text(column, job.message or "It failed.", icon="BLANK1")
+    if job.hint:
+        draw_text(layout, job.hint, icon="BLANK1")
+
+
+class DELTA_STRIP_PT_recovery(SequencerPanel, bpy.types.Panel):
+    """Jobs that a crash or a closed Blender left behind."""
+
+    bl_label = "Unfinished Jobs"
+    bl_order = 2
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """Shown when there are any."""
+        return bool(recovery.found)
+
+    def draw(self, _context: Any) -> None:
+        """Draw the list."""
+        for item in recovery.found:
+            column = self.layout.box().column(align=True)
+            column.label(text=item.title, icon="RECOVER_LAST")
+            state = "finished, not inserted" if item.is_finished else "not finished"
+            where = Path(item.blend).name if item.blend else "an unsaved file"
+            draw_text(column, f"{state} · {where}", icon="BLANK1")
+            row = column.row(align=True)
+            text = "Insert" if item.is_finished else "Resume"
+            button(row, "delta_strip.resume", item.folder, text=text, icon="PLAY")
+            button(row, "delta_strip.discard", item.folder, text="Delete", icon="TRASH")
+
+
+def button(layout: Any, operator: str, folder: Path, *, icon: str, text: str = "") -> None:
+    """A button about one job."""
+    layout.operator(operator, text=text, icon=icon).job = str(folder)
+
+
+CLASSES = (DELTA_STRIP_PT_queue, DELTA_STRIP_PT_recovery)
+
+
+def register() -> None:
+    """Register the panels."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

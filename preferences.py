@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): where the engine is and where results go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty, IntProperty, StringProperty
+
+from .engine.environment import python_of
+from .engine.errors import EnvironmentSetupError
+
+PYTHON_VARIABLE = "DELTA_STRIP_PYTHON"
+EXTENSION_ROOT = Path(__file__).resolve().parent
+LOCKS = EXTENSION_ROOT / "vendor" / "locks"
+
+engine_sections: list[Callable[[Any], None]] = []
+"""Drawn below the engine's fields; operators/engine_setup.py puts its buttons here."""
+
+
+class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
+    """Preferences of Delta Strip."""
+
+    bl_idname = __package__ or ""
+
+    engine_source: EnumProperty(
+        name="Engine",
+        description="Where the engine's Python and its packages are",
+        items=[
+            ("managed", "Own environment", "Installed and repaired with the buttons below"),
+            ("existing", "Existing Python", "A Python that already has the engine's packages"),
+        ],
+        default="managed",
+    )
+    environment_folder: StringProperty(
+        name="Folder",
+        description="Folder of the engine's environment, about 1.5 GB (CPU) or 6 GB (CUDA). Empty: "
+        "in Blender's folder for this extension, where it is removed when the extension is",
+        subtype="DIR_PATH",
+    )
+    existing_python: StringProperty(
+        name="Python",
+        description="Python program of an environment that has the engine's packages. Empty: the "
+        f"environment variable {PYTHON_VARIABLE}. That variable also wins over “Own environment” "
+        "when it is set, for development and tests",
+        subtype="FILE_PATH",
+    )
+    index_url: StringProperty(
+        name="Package index",
+        description="Address of an extra Python package index for the installation, e.g. for CPU "
+        "builds of torch. Empty: pip's own settings",
+    )
+    output_folder: StringProperty(
+        name="Results",
+        description="Folder for jobs and edited frames. Empty: “delta_strip” beside the saved "
+        ".blend, or “Delta Strip” in your video folder while it is not saved",
+        subtype="DIR_PATH",
+    )
+    device: EnumProperty(
+        name="Device",
+        description="What computes the edit",
+        items=[
+            ("auto", "Automatic", "A CUDA or Apple GPU when there is one, else the processor"),
+            ("cpu", "Processor", "Slow, always works"),
+            ("cuda", "NVIDIA GPU", "CUDA"),
+            ("mps", "Apple GPU", "Metal"),
+        ],
+        default="auto",
+    )
+    threads: IntProperty(
+        name="Threads",
+        description="Processor threads of the engine; part of what makes a result repeatable. "
+        "0: half of the processor's, so that Blender stays quick",
+        default=0,
+        min=0,
+        max=256,
+    )
+
+    def draw(self, _context: Any) -> None:
+        """Engine, its installation, results."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(self, "engine_source")
+        if self.engine_source == "existing":
+            layout.prop(self, "existing_python")
+        else:
+            layout.prop(self, "environment_folder")
+            layout.prop(self, "index_url")
+        for draw_section in engine_sections:
+            draw_section(layout)
+        layout.separator()
+        layout.prop(self, "output_folder")
+        row = layout.row(align=True)
+        row.prop(self, "device")
+        row.prop(self, "threads")
+
+
+def get_preferences() -> DELTA_STRIP_preferences:
+    """The extension's preferences."""
+    return bpy.context.preferences.addons[__package__ or ""].preferences  # type: ignore[return-value]
+
+
+def user_folder() -> Path:
+    """Blender's folder for this extension's settings and logs; never the extension's own folder."""
+    path = bpy.utils.extension_path_user(__package__ or "", create=True)
+    return Path(path)
+
+
+def environment_folder() -> Path:
+    """Folder of the engine's own environment."""
+    chosen = get_preferences().environment_folder
+    return Path(bpy.path.abspath(chosen)) if chosen else user_folder() / "engine"
+
+
+def is_managed() -> bool:
+    """Whether the engine runs from its own environment."""
+    return get_preferences().engine_source == "managed" and not os.environ.get(PYTHON_VARIABLE)
+
+
+def engine_python() -> Path:
+    """The Python that runs the engine.
+
+    Raises:
+        EnvironmentSetupError: It does not exist.
+    """
+    preferences = get_preferences()
+    named = os.environ.get(PYTHON_VARIABLE, "")
+    if preferences.engine_source == "existing":
+        named = preferences.existing_python or named
+        if not named:
+            raise EnvironmentSetupError(
+                "No Python is chosen for the engine.",
+                hint="Choose one in the preferences of Delta Strip, or use its own environment.",
+            )
+    python = Path(bpy.path.abspath(named)) if named else python_of(environment_folder())
+    if not python.is_file():
+        raise EnvironmentSetupError(
+            f"The engine is not installed: {python} does not exist.",
+            hint="Install it in the preferences of Delta Strip.",
+        )
+    return python.absolute()
+
+
+def jobs_root(blend: str = "") -> Path:
+    """Folder that holds the job folders.
+
+    Args:
+        blend: Path of the .blend, empty while it is not saved.
+    """
+    chosen = get_preferences().output_folder
+    if chosen:
+        return Path(bpy.path.abspath(chosen))
+    if blend:
+        return Path(blend).parent / "delta_strip"
+    videos = Path.home() / "Videos"
+    return (videos if videos.is_dir() else Path.home()) / "Delta Strip"
+
+
+def engine_threads() -> int:
+    """Processor threads a job is given."""
+    return get_preferences().threads or max(1, (os.cpu_count() or 2) // 2)
+
+
+CLASSES = (DELTA_STRIP_preferences,)
+
+
+def register() -> None:
+    """Register the preferences."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The extension as users get it: built, validated, installed from the zip into a clean profile."""
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HAS_BLENDER = importlib.util.find_spec("bpy") is not None
+collect_ignore_glob = [] if HAS_BLENDER else ["test_*.py"]
+MODULE = "bl_ext.user_default.delta_strip"
+_profile = tempfile.TemporaryDirectory(prefix="delta-strip-profile-")
+
+if HAS_BLENDER:
+    os.environ["BLENDER_USER_RESOURCES"] = _profile.name  # read when bpy is imported
+    sys.dont_write_bytecode = True  # the installed folder must stay as the zip made it
+    import bpy
+
+    from tests.blender.pictures import write_sequence
+    from tests.blender.timeline import make_movie
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/blender" in item.path.as_posix():
+            item.add_marker("blender")
+
+
+def extension_tool(*arguments: str) -> subprocess.CompletedProcess:
+    """Blender's own builder and validator of extensions."""
+    scripts = Path(bpy.utils.system_resource("SCRIPTS"))
+    tool = scripts / "addons_core" / "bl_pkg" / "cli" / "blender_ext.py"
+    command = [sys.executable, str(tool), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="session")
+def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("build") / "delta_strip.zip"
+    built = extension_tool("build", "--source-dir", str(ROOT), "--output-filepath", str(path))
+    assert built.returncode == 0, built.stdout + built.stderr
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def extension(extension_zip: Path) -> ModuleType:
+    bpy.ops.extensions.package_install_files(
+        filepath=str(extension_zip), repo="user_default", enable_on_install=True
+    )
+    return importlib.import_module(MODULE)
+
+
+@pytest.fixture(scope="session")
+def movie(tmp_path_factory: pytest.TempPathFactory, extension: ModuleType) -> Path:
+    """24 frames of noise, FFV1: every pixel known."""
+    folder = tmp_path_factory.mktemp("média à l’essai")
+    return make_movie(folder / "ein Film.mkv", write_sequence(folder / "frames", 24))
+
+
+@pytest.fixture
+def part(extension: ModuleType):
+    """Modules of the installed extension by name: part("operators.strips")."""
+    return lambda name: importlib.import_module(f"{MODULE}.{name}")
+
+
+@pytest.fixture
+def scene(tmp_path: Path, part):
+    """An empty, unsaved file with one scene, results in tmp_path, and an empty queue after."""
+    bpy.ops.wm.read_homefile(use_empty=True)
+    preferences = part("preferences").get_preferences()
+    preferences.output_folder = str(tmp_path / "Ergebnisse mit Leerzeichen")
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = 24, 1
+    scene.render.resolution_x, scene.render.resolution_y = 64, 48
+    scene.sequence_editor_create()
+    scene.delta_strip.source_prompt = "a red ball"
+    scene.delta_strip.target_prompt = "a blue ball"
+    yield scene
+    part("operators.jobs").queue.shut_down()
+    part("operators.recovery").found.clear()
