@@ -64,7 +64,7 @@ def read_masks(
         for _ in range(frame_count):
             yield weights
         return
-    assert mask.media is not None  # noqa: S101  (Mask guarantees it)
+    assert mask.media is not None
     last: Picture | None = None
     weights: Weights | None = None
     resized = False

@@ -54,7 +54,8 @@ def probe_movie(path: Path) -> ClipInfo:
     with _open(path) as container:
         stream = container.streams.video[0]
         fps = stream.average_rate or stream.guessed_rate or stream.base_rate
-        convert, count, end, size, has_alpha = None, 0, 0.0, (0, 0), False
+        convert, count, size, has_alpha = None, 0, (0, 0), False
+        start = end = longest = 0.0
         for frame in _frames(container, stream, path):
             if convert is None:
                 convert = _Converter(frame, stream, path)
@@ -62,8 +63,9 @@ def probe_movie(path: Path) -> ClipInfo:
                 size, has_alpha = (width, height), channels == 4
             convert.check(frame)
             count += 1
-            end = max(end, frame.time or 0.0)
-        _check_complete(path, stream, count, end)
+            start, longest = frame.time or 0.0, max(longest, (frame.time or 0.0) - start)
+            end = start + float((frame.duration or 0) * (frame.time_base or 0))
+        _check_complete(path, stream, end, longest)
     if count == 0:
         raise MediaError(f"{path} holds no frame.", hint=REPAIR_HINT)
     if not fps or fps <= 0:
@@ -123,7 +125,8 @@ def _frames(container: InputContainer, stream: VideoStream, path: Path) -> Itera
         ) from None
 
 
-def _check_complete(path: Path, stream: VideoStream, count: int, end: float) -> None:
+def _check_complete(path: Path, stream: VideoStream, end: float, longest: float) -> None:
+    """Compare the end of the last frame with the length the stream states, both in seconds."""
     # A Matroska file that was cut off simply ends; only the stream's own tag tells.
     parts = stream.metadata.get("DURATION", "").split(":")
     try:
@@ -131,7 +134,8 @@ def _check_complete(path: Path, stream: VideoStream, count: int, end: float) -> 
     except ValueError:
         return
     declared = hours * 3600 + minutes * 60 + seconds
-    if declared - end > 1.0 or (count > 1 and end < 0.75 * declared and declared - end > 0.25):
+    # A last frame without a length of its own may be shown as long as others are.
+    if declared - end > max(0.25, 3 * longest):
         raise MediaError(
             f"{path} is cut off: it holds {end:.2f} s of the {declared:.2f} s it says.",
             hint=REPAIR_HINT,

@@ -20,7 +20,7 @@ from .clip import Picture
 AMPLIFICATION = 4
 """The difference is shown this many times as strong, around middle grey."""
 
-ROWS = ("source", "edited", f"difference ×{AMPLIFICATION} (grey: unchanged)")
+ROWS = ("source", "edited", f"difference x{AMPLIFICATION} around grey")
 _BACKGROUND = (24, 24, 24)
 _LABEL = (210, 210, 210)
 _GREY = 128
@@ -79,7 +79,7 @@ class ContactSheet:
             method = Image.Resampling.BOX
             sheet.paste(image.resize(self._thumbnail_size, method), (x, self._row_top(row)))
         ImageDraw.Draw(sheet).text(
-            (x + 2, self._row_top(len(ROWS)) - _GAP_PX + 2), f"{index + 1}", _LABEL, self._font
+            (x + 2, self._row_top(len(ROWS)) - _LABEL_PX), f"{index + 1}", _LABEL, self._font
         )
 
     def _row_top(self, row: int) -> int:
