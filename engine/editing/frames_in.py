@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..backbones.base import Backbone
+from ..errors import MaskError
 from ..job import EditJob
 from ..reporter import Reporter
 from ..video.frames import read_frames
@@ -76,8 +77,12 @@ def encode_clip(
 
     Returns:
         The clip in latent space, and the size at which it was encoded.
+
+    Raises:
+        MediaError, MaskError: the clip or its mask cannot be used; a mask may not be 0 everywhere.
     """
     latents, masks = [], []
+    covered = 0.0
     size: WorkingSize | None = None
 
     def warn(message: str, hint: str) -> None:
@@ -98,9 +103,15 @@ def encode_clip(
         weights = frame.weights()
         if weights is None:
             weights = torch.ones(1, 1, *frame.picture.shape[:2])
+        covered += float(weights.sum())
         masks.append(latent_mask(size.down(weights)[:, 0], backbone.latent_factor))
         reporter.progress(index + 1, job.frame_count)
     assert size is not None  # noqa: S101  a job has at least one frame
+    if covered == 0:
+        raise MaskError(
+            f"The mask covers nothing in any of the {job.frame_count} frames.",
+            hint="Paint white where the clip may change, or invert the mask.",
+        )
     z_source = torch.cat(latents)
     mask = torch.cat(masks)[:, None].to(z_source)
     return Clip(z_source=z_source, mask=mask, media_frames=job.source.frames), size
