@@ -78,12 +78,26 @@ def hello() -> Hello:
     return Hello(os.getpid(), platform.python_version(), __version__)
 
 
-def run_one(job_dir: Path, run_job: RunJob, reporter: Reporter) -> Done | Cancelled | Failure:
-    """Run a job, alone, and say how it ended; failure.json keeps why it did not succeed."""
+def run_one(
+    job_dir: Path,
+    run_job: RunJob,
+    reporter: Reporter,
+    *,
+    is_abandoned: Callable[[], bool] = lambda: False,
+) -> Done | Cancelled | Failure:
+    """Run a job, alone, and say how it ended; failure.json keeps why it did not succeed.
+
+    Args:
+        job_dir: The job's folder.
+        run_job: Runs it and returns the path of its result.json.
+        reporter: Is told how far it is.
+        is_abandoned: Whether the job stops because its parent is gone. Nobody asked for that: the
+            job stays interrupted, and is offered again.
+    """
     try:
         with job_store.running(job_dir):
             end = _attempt(job_dir, run_job, reporter)
-            if not isinstance(end, Done):
+            if not isinstance(end, Done) and not (isinstance(end, Cancelled) and is_abandoned()):
                 # A full disk must not hide the failure itself.
                 with contextlib.suppress(StorageError):
                     job_store.write_failure(job_dir, *_reason(end))
@@ -162,7 +176,7 @@ def serve(
         reporter = ProtocolReporter(channel.send, job=item.job, cancel=inbox.cancel)
         job_dir = Path(item.job)
         with _heartbeat(channel), _log_into(job_dir):
-            end = run_one(job_dir, run_job, reporter)
+            end = run_one(job_dir, run_job, reporter, is_abandoned=inbox.is_closed.is_set)
             is_loaded = True
             if isinstance(end, Failure) and end.code == OutOfMemoryError.code:
                 unload()
@@ -175,6 +189,7 @@ class _Inbox:
 
     def __init__(self, channel: Channel) -> None:
         self.cancel = threading.Event()
+        self.is_closed = threading.Event()
         self._channel = channel
         self._queue: queue.SimpleQueue[Run | Unload | int] = queue.SimpleQueue()
         self._has_job = False
@@ -211,6 +226,7 @@ class _Inbox:
         except ProtocolError as error:
             code = EXIT_BAD_JOB
             self._channel.send(Failure("", error.code, error.message, error.hint))
+        self.is_closed.set()
         self.cancel.set()
         self._queue.put(code)
         # A long native call cannot be interrupted. Checkpoints are written all along.
@@ -253,10 +269,13 @@ def _heartbeat(channel: Channel) -> Iterator[None]:
 @contextlib.contextmanager
 def _log_into(job_dir: Path) -> Iterator[None]:
     """Let stderr, and stray output, end in the job's own log while it runs."""
+    if not (job_dir / job_store.JOB).is_file():
+        yield  # the job itself will tell that this is none
+        return
     try:
         log = os.open(job_dir / job_store.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError:
-        yield  # the job itself will tell what is wrong with its folder
+        yield  # the job itself will tell why nothing can be written
         return
     sys.stderr.flush()
     before = os.dup(2)

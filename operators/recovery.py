@@ -40,7 +40,8 @@ def remember_root(root: Path) -> None:
     roots = known_roots()
     if root not in roots:
         path = preferences.user_folder() / _ROOTS
-        path.write_text("".join(f"{r}\n" for r in [*roots, root]), encoding="utf-8")
+        kept = [*(r for r in roots if r.is_dir()), root]
+        path.write_text("".join(f"{r}\n" for r in kept), encoding="utf-8")
 
 
 def known_roots() -> list[Path]:

@@ -34,7 +34,7 @@ def registered() -> set[str]:
     names = {name for name in dir(bpy.types) if "delta_strip" in name.lower()}
     names |= {f"bpy.ops.delta_strip.{name}" for name in dir(bpy.ops.delta_strip)}
     return names | {
-        p.identifier for p in bpy.types.Scene.bl_rna.properties if "delta" in p.identifier
+        p.identifier for p in bpy.types.Scene.bl_rna.properties if "delta_strip" in p.identifier
     }
 
 
