@@ -173,7 +173,11 @@ def serve_badly() -> None:
 def break_protocol(message: Run) -> None:
     """Send what no engine may send."""
     if SCENARIO == "other_version":
-        raw(encode(Stage(message.job, "editing")).replace('"protocol": 1', '"protocol": 99').encode())
+        raw(
+            encode(Stage(message.job, "editing"))
+            .replace('"protocol": 1', '"protocol": 99')
+            .encode()
+        )
     elif SCENARIO == "garbage":
         raw(b"Segmentation fault (core dumped)\n")
     elif SCENARIO == "not_utf8":

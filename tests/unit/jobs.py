@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from engine.job import EditJob, EditSettings, Media
@@ -21,3 +22,11 @@ def make_job(**changes: Any) -> EditJob:
         settings=EditSettings(),
     )
     return dataclasses.replace(job, **changes)
+
+
+def touch(folder: Path, *names: str) -> None:
+    """Files of one byte, with their folders."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")

@@ -90,7 +90,13 @@ def test_a_number_outside_its_limits_is_refused_with_value_and_range() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"pair": [1, 2]}, {"pair": (1, "2")}, {"inner": {"count": 1}}, {"weight": math.nan}, {"name": 1}],
+    [
+        {"pair": [1, 2]},
+        {"pair": (1, "2")},
+        {"inner": {"count": 1}},
+        {"weight": math.nan},
+        {"name": 1},
+    ],
 )
 def test_an_object_made_in_python_is_checked_like_one_from_json(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidJobError):
