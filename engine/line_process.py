@@ -134,10 +134,12 @@ class LineProcess:
         self.signal(kill=True)
         self.close_input()
         self.wait(1.0)
-        self._reader.join(1.0)
-        # A grandchild can keep the pipe open: then the thread keeps it too, and both end with it.
-        if not self._reader.is_alive() and self._process.stdout is not None:
-            self._process.stdout.close()
+        self._reader.join(0.2)
+        if self._reader.is_alive() and sys.platform != "win32":
+            # A child of the engine holds the pipe. It keeps the group's number from being reused.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._reader.join(1.0)
 
     def abandon(self) -> None:
         """Kill it without waiting: a process with much memory takes its time to die."""
@@ -161,6 +163,7 @@ class LineProcess:
             self._queue.put(error)
         except OSError:
             pass  # the pipe broke: the same as its end
+        self._process.stdout.close()
         self._queue.put(EndOfOutput())
 
     def _decode(self, line: bytes) -> Message:

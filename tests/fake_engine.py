@@ -160,7 +160,8 @@ def serve_badly() -> None:
     send(server.hello())
     send(READY)
     if SCENARIO == "grandchild":
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+        Path("grandchild").write_text(str(child.pid), encoding="utf-8")
         os._exit(5)
     for line in sys.stdin.buffer:
         message = decode(line.decode(), TO_ENGINE)

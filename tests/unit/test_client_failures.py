@@ -151,6 +151,13 @@ def test_close_ends_a_hanging_engine_at_once(start: StartEngine, job_dir: Path) 
     assert engine.poll()[-1] == Cancelled(str(job_dir))
 
 
+def test_what_a_dead_engine_left_running_is_ended_too(start: StartEngine, tmp_path: Path) -> None:
+    engine = start("grandchild")
+    collect(engine, ended)
+    pid = int((tmp_path / "grandchild").read_text(encoding="utf-8"))
+    wait_until_gone(pid, 2)
+
+
 def test_a_program_that_cannot_be_started_is_told_with_its_name(tmp_path: Path) -> None:
     for argv, cwd in (
         ([str(tmp_path / "no python")], tmp_path),
