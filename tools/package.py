@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stdlib only: builds and validates the extension with Blender's own builder.
 
-    python3 -m tools.package            # build/delta_strip-VERSION.zip
+python3 -m tools.package            # build/delta_strip-VERSION.zip
 """
 
 from __future__ import annotations
