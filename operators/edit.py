@@ -37,7 +37,7 @@ def why_not(scene: Any) -> str:
         return "Select a strip"
     try:
         for place in places:
-            check_strip(place)
+            check_strip(place, is_quick=True)
         settings.check_prompts(scene.delta_strip)
         settings.mask_place(scene)
         preferences.engine_python()

@@ -139,6 +139,7 @@ def insert(
     strip["delta_strip_seed"] = str(job.seed)  # may exceed what a custom property can hold
     strip["delta_strip_job"] = str(job_folder)
     strips.mark(strip)
+    strip.select = False  # the selection is the editor's: the next edit is of their strips again
     return strip.name
 
 

@@ -114,8 +114,13 @@ def plan_export(
     return Export(source, clip, is_media_space, tuple(warnings))
 
 
-def check_strip(place: strips.Place) -> None:
-    """Refuse a strip that cannot be edited, with a sentence."""
+def check_strip(place: strips.Place, *, is_quick: bool = False) -> None:
+    """Refuse a strip that cannot be edited, with a sentence.
+
+    Args:
+        place: The strip.
+        is_quick: Look only at the first and last file, for drawing.
+    """
     strip = place.strip
     if strip.type in _NO_PICTURE:
         raise InvalidJobError(
@@ -131,7 +136,7 @@ def check_strip(place: strips.Place) -> None:
         raise InvalidJobError(
             f"“{strip.name}” shows 0 frames.", hint="Make it at least one frame long."
         )
-    check_files(strip)
+    check_files(strip, is_quick=is_quick)
 
 
 def check_mask(place: strips.Place, mask: strips.Place) -> None:
@@ -149,15 +154,16 @@ def check_mask(place: strips.Place, mask: strips.Place) -> None:
     check_files(mask.strip)
 
 
-def check_files(strip: Any) -> None:
+def check_files(strip: Any, *, is_quick: bool = False) -> None:
     """Refuse a strip whose files, or those of the strips it is made of, are missing."""
     if strip.type == "META":
         for child in strips.children(strip):
             if child.type != "SOUND":
-                check_files(child)
+                check_files(child, is_quick=is_quick)
     for part in strips.inputs(strip):
-        check_files(part)
-    for path in media_paths(strip):
+        check_files(part, is_quick=is_quick)
+    paths = media_paths(strip)
+    for path in {*paths[:1], *paths[-1:]} if is_quick else paths:
         if not path.is_file():
             raise MediaError(
                 f"“{strip.name}” cannot be read: {path} does not exist.",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from typing import Any
 
@@ -10,8 +11,9 @@ import bpy
 
 from ..engine.registry import DEFAULT_BACKBONE, find_backbone
 from ..operators import edit, engine_setup, jobs, source_export, strips
+from .status import status_text
 
-_CHARACTER_PX = 6.5  # width of an average character of Blender's interface font at scale 1
+_CHARACTER_PX = 6.1  # width of an average character of Blender's interface font at scale 1
 
 
 class SequencerPanel:
@@ -57,11 +59,11 @@ def engine_line() -> tuple[str, str]:
     if queue.engine_problem:
         return queue.engine_problem, "ERROR"
     state = queue.engine.state if queue.engine is not None else "stopped"
-    device = f" on {queue.device}" if queue.device else ""
+    device = f" · {queue.device.upper()}" if queue.device else ""
     if state == "starting":
         return "Engine is starting", "SORTTIME"
     if state == "busy":
-        return f"Engine works{device}", "PLAY"
+        return f"Engine is working{device}", "PLAY"
     if state == "ready":
         return f"Engine is ready{device}", "CHECKMARK"
     text, is_ready = engine_setup.status_line()
@@ -116,8 +118,14 @@ def draw_prompts(layout: Any, scene: Any) -> None:
         split = column.split(factor=0.24)
         split.label(text=text)
         split.prop(scene.delta_strip, name, text="")
-    if note := find_backbone(DEFAULT_BACKBONE).note:
+    if note := backbone_note():
         draw_text(layout, note, icon="INFO")
+
+
+@functools.cache
+def backbone_note() -> str:
+    """What the backbone's card says; read once, not at every redraw."""
+    return find_backbone(DEFAULT_BACKBONE).note
 
 
 def draw_mask(layout: Any, scene: Any) -> None:
@@ -147,7 +155,12 @@ def draw_button(layout: Any, scene: Any) -> None:
     column.scale_y = 1.4
     text = f"Edit {count} Strips" if count > 1 else "Edit Strip"
     column.operator("delta_strip.edit", text=text, icon="PLAY")
-    if reason := edit.why_not(scene):
+    if job := jobs.queue.current:
+        # Also here, because the queue is often below the fold of a flat timeline.
+        row = layout.row(align=True)
+        row.progress(factor=job.factor, text=status_text(job))
+        row.operator("delta_strip.cancel", text="", icon="CANCEL").job = str(job.folder)
+    elif reason := edit.why_not(scene):
         draw_text(layout, reason)
 
 

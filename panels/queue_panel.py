@@ -10,33 +10,9 @@ import bpy
 
 from ..operators import jobs, recovery
 from .edit_panel import SequencerPanel, draw_text
+from .status import status_text
 
 _ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X", "waiting": "SORTTIME"}
-
-
-def time_left(seconds: float) -> str:
-    """A short text for a time; empty while it is unknown."""
-    if seconds < 0:
-        return ""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s left"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min left"
-    return f"{seconds / 3600:.1f} h left"
-
-
-def status_text(job: jobs.QueuedJob) -> str:
-    """Verb, number and time, such as “Editing 12/48 · 30 s left”."""
-    if job.is_cancelling:
-        return "Stopping after this step"
-    if job.state == "running":
-        verb = jobs.VERBS.get(job.stage, "Starting the engine")
-    else:
-        verb = jobs.VERBS.get(job.state, job.state.capitalize())
-    if job.state in ("exporting", "running") and job.total:
-        verb += f" {job.done}/{job.total}"
-    left = time_left(job.seconds_left) if job.state == "running" else ""
-    return f"{verb} · {left}" if left else verb
 
 
 class DELTA_STRIP_PT_queue(SequencerPanel, bpy.types.Panel):
