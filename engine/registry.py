@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stdlib only (imports neither bpy nor torch): which backbones are installed, and what they recommend.
+"""Stdlib only (imports neither bpy nor torch): which backbones are installed, and what they
+recommend.
 
 A backbone is a folder in the diffusers layout with a card, `delta_strip.json`, beside its weights.
 """
@@ -86,7 +87,7 @@ def read_card(folder: Path) -> BackboneCard:
     except OSError as error:
         raise BackboneError(
             f"{folder} is not a backbone: {CARD_NAME} cannot be read ({error.strerror}).",
-            hint="Give an installed backbone's id, or a folder in the diffusers layout with a card.",
+            hint="Give an installed backbone's id, or a model folder that has a card.",
         ) from None
     except EngineError as error:
         raise BackboneError(f"{path}: {error.message}", hint=error.hint) from None

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frozen diffusion models behind one interface (torch allowed, bpy never)."""
+"""Frozen diffusion models behind one interface (torch, never bpy)."""

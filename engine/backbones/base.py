@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The interface between a guidance and a diffusion model (torch allowed, bpy never).
+"""The interface between a guidance and a diffusion model (torch, never bpy).
 
-Parametrisation (epsilon, v) and the autoencoder's scaling end here: a guidance only ever sees predicted
-noise and unit-scale latents.
+Parametrisation (epsilon, v) and the autoencoder's scaling end here: a guidance only ever sees
+predicted noise and unit-scale latents.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ class Backbone(ABC):
 
     @abstractmethod
     def encode(self, frames: Tensor) -> Tensor:
-        """Latents `(frames, channels, h, w)`, about unit variance, of frames `(frames, 3, H, W)` in [0, 1].
+        """Latents of frames: the posterior's mean, no random number is drawn.
 
-        The posterior's mean: no random number is drawn.
+        Args:
+            frames: `(frames, 3, H, W)` in [0, 1].
+
+        Returns:
+            `(frames, channels, h, w)`, of about unit variance.
         """
 
     @abstractmethod

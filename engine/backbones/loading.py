@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a backbone's card to a loaded backbone on a device (torch allowed, bpy never)."""
+"""From a backbone's card to a loaded backbone on a device (torch, never bpy)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Latent text-to-video models of the ModelScope family (torch allowed, bpy never).
+"""Latent text-to-video models of the ModelScope family (torch, never bpy).
 
 A folder in the diffusers layout: `UNet3DConditionModel`, `AutoencoderKL`, `CLIPTextModel` with its
 tokenizer, and a scheduler configuration that gives the noise schedule and the prediction type.
@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, UNet3DConditionModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -36,7 +40,8 @@ PICKLE_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 
 
 class TextToVideo(Backbone):
-    """ModelScope's architecture: spatial and temporal U-Net over autoencoder latents, frame by frame.
+    """ModelScope's architecture: spatial and temporal U-Net over autoencoder latents, frame by
+    frame.
 
     Args:
         card: Describes the folder to load.
@@ -49,13 +54,13 @@ class TextToVideo(Backbone):
         self.card = card
         self.device = device
         folder = card.folder
-        options = {"local_files_only": True, "use_safetensors": True}
+        options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
         self._unet = UNet3DConditionModel.from_pretrained(
             folder, subfolder="unet", torch_dtype=dtype, **options
         )
-        # The autoencoder and the text encoder always run in float32: they are a small part of the work,
-        # and half precision in the decoder is visible as banding.
-        self._vae = AutoencoderKL.from_pretrained(
+        # The autoencoder and the text encoder always run in float32: they are a small part of the
+        # work, and half precision in the decoder is visible as banding.
+        self._vae: Any = AutoencoderKL.from_pretrained(
             folder, subfolder="vae", torch_dtype=torch.float32, **options
         )
         self._text_encoder = CLIPTextModel.from_pretrained(
@@ -64,26 +69,33 @@ class TextToVideo(Backbone):
         self._tokenizer = CLIPTokenizer.from_pretrained(
             folder, subfolder="tokenizer", local_files_only=True
         )
-        for model in (self._unet, self._vae, self._text_encoder):
-            # eval(): the temporal convolutions have dropout, which would make equal branches differ.
+        # Any: diffusers and transformers wrap eval() and to() in types that pyright cannot follow.
+        models: tuple[Any, ...] = (self._unet, self._vae, self._text_encoder)
+        for model in models:
+            # eval(): the temporal convolutions have dropout, which would make equal branches
+            # differ.
             model.eval().requires_grad_(False).to(device)
         scheduler = load_scheduler(folder)
         self.alphas_cumprod = scheduler.alphas_cumprod.double()
-        self._prediction_type = scheduler.config.prediction_type
-        self.latent_factor = 2 ** (len(self._vae.config.block_out_channels) - 1)
+        self._prediction_type: str = scheduler.config["prediction_type"]
+        self._scaling_factor: float = self._vae.config["scaling_factor"]
+        self.latent_factor = 2 ** (len(self._vae.config["block_out_channels"]) - 1)
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
         """See `Backbone.encode`; one frame at a time, so every frame has the same batch shape."""
         scaled = (frames * 2 - 1).to(self.device, torch.float32)
-        means = [self._vae.encode(frame).latent_dist.mean for frame in scaled.split(1)]
-        return torch.cat(means) * self._vae.config.scaling_factor
+        # return_dict=False: diffusers annotates its output classes only loosely.
+        means = [self._vae.encode(frame, return_dict=False)[0].mean for frame in scaled.split(1)]
+        return torch.cat(means) * self._scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """See `Backbone.decode`; one frame at a time, so every frame has the same batch shape."""
-        scaled = latents.to(self.device, torch.float32) / self._vae.config.scaling_factor
-        frames = torch.cat([self._vae.decode(latent).sample for latent in scaled.split(1)])
+        scaled = latents.to(self.device, torch.float32) / self._scaling_factor
+        frames = torch.cat(
+            [self._vae.decode(latent, return_dict=False)[0] for latent in scaled.split(1)]
+        )
         return (frames / 2 + 0.5).clamp(0, 1)
 
     @torch.no_grad()
@@ -103,11 +115,12 @@ class TextToVideo(Backbone):
         """See `Backbone.noise_pred`."""
         dtype = self._unet.dtype
         sample = z_t.transpose(1, 2).to(self.device, dtype)  # diffusers: (b, c, frames, h, w)
-        prediction = self._unet(sample, timestep, embeddings.to(dtype)).sample
+        prediction = self._unet(sample, timestep, embeddings.to(dtype), return_dict=False)[0]
         prediction = prediction.to(torch.float32).transpose(1, 2)
         if self._prediction_type == "epsilon":
             return prediction
-        # v = alpha_t ε − sigma_t z, so ε = alpha_t v + sigma_t z_t (Salimans & Ho 2022, appendix D).
+        # v = alpha_t ε − sigma_t z, so ε = alpha_t v + sigma_t z_t (Salimans & Ho 2022, appendix
+        # D).
         alpha_t, sigma_t = self.alpha_sigma(timestep)
         return alpha_t * prediction + sigma_t * z_t
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The life of a job: prepare, encode, optimise, decode, composite, write (torch allowed, bpy never)."""
+"""The life of a job: prepare, encode, optimise, decode, composite, write (torch, never bpy)."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Saving and restoring an optimisation, bound to the job it belongs to (torch allowed, bpy never)."""
+"""Saving and restoring an optimisation, bound to the job it belongs to (torch, never bpy)."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ _NUMBERS = [f.name for f in fields(EditState) if f.name != "z_target"]
 
 
 def identity_of(job_text: str, card: BackboneCard, size: tuple[int, int]) -> str:
-    """A hash of everything the latents depend on: job.json, the backbone's files, the working size."""
+    """A hash of everything the latents depend on: job.json, the backbone's files, the working
+    size."""
     digest = hashlib.sha256(job_text.encode())
     for path in sorted(p for p in card.folder.rglob("*") if p.is_file()):
-        # Names and sizes, not contents: hashing gigabytes at every start would cost more than a step.
+        # Names and sizes, not contents: hashing gigabytes at every start would cost more than a
+        # step.
         digest.update(f"{path.relative_to(card.folder)} {path.stat().st_size}\n".encode())
     digest.update(f"{size}".encode())
     return digest.hexdigest()
 
 
 def save_checkpoint(job_dir: Path, state: EditState, identity: str) -> None:
-    """Write the state atomically: a reader sees the old checkpoint or the new one, never a torn one."""
+    """Write the state atomically: a reader sees the old checkpoint or the new one, never a torn
+    one."""
     numbers = {name: getattr(state, name) for name in _NUMBERS}
     data = save(
         {"z_target": state.z_target.detach().cpu().contiguous()},

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From edited latents back to full-size pixels (torch allowed, bpy never).
+"""From edited latents back to full-size pixels (torch, never bpy).
 
 Delta decode: with D the decoder, S the source frame and Δ = up(D(z)) − up(D(ẑ)),
 
     edited = S + m · (Δ − (1 − a) · (S − up(D(ẑ))))
 
-where a is 1 where Δ is 0 and falls smoothly to 0 where |Δ| is large. What the edit did not touch is the
-source, exactly, and not an autoencoder's round trip; what it did change carries no ghost of the source's
-detail. m is the mask: where it is 0 the source's pixels stay, bit for bit.
+where a is 1 where Δ is 0 and falls smoothly to 0 where |Δ| is large. What the edit did not touch is
+the source, exactly, and not an autoencoder's round trip; what it did change carries no ghost of the
+source's detail. m is the mask: where it is 0 the source's pixels stay, bit for bit.
 
 The backbone works on a small picture, whose pixels at the mask's edge mix inside and outside. `up`
-therefore fills those pixels from their neighbours that are surely inside before it enlarges, so that a
-crisp mask gives a crisp edge without a halo; the source's own edge pixels are treated alike.
+therefore fills those pixels from their neighbours that are surely inside before it enlarges, so
+that a crisp mask gives a crisp edge without a halo; the source's own edge pixels are treated alike.
 """
 
 from __future__ import annotations

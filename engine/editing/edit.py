@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The optimisation: gradient descent on a clip's latents along a guidance (torch allowed, bpy never).
+"""The optimisation: gradient descent on a clip's latents along a guidance (torch, never bpy).
 
     z ← z − η · mean over windows of ∇L(z; t_k, ε_k)          k = 1 … steps
 
-with z starting at the source's latents. t_k and ε_k are pure functions of (seed, step, media frame), so
-the whole state is z, k and a few numbers (`EditState`).
+with z starting at the source's latents. t_k and ε_k are pure functions of (seed, step, media
+frame), so the whole state is z, k and a few numbers (`EditState`).
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class EditState:
         step: Steps done.
         effective_step: η, the coefficient on the gradient.
         start_preference: The model's preference for the target prompt at the source.
-        progress: Last measured progress of the edit: 0 at the source, 1 when the model prefers the target
-            as much as it preferred the source.
+        progress: Last measured progress of the edit: 0 at the source, 1 when the model prefers the
+            target as much as it preferred the source.
         is_finished: Whether the stopping rule or the last step was reached.
         gradient_norms: ‖∇L‖₂ of every step.
         update_norms: ‖Δz‖₂ of every step.
@@ -133,7 +133,8 @@ class Edit:
         norm = float(gradient.norm())
         if not torch.isfinite(gradient).all():
             raise NumericalError(
-                f"Step {state.step + 1}: the gradient is not finite (η = {state.effective_step:.3g}).",
+                f"Step {state.step + 1}: the gradient is not finite, "
+                f"with effective_step {state.effective_step:.3g}.",
                 hint="Lower step_size or guidance_scale, or use precision float32.",
             )
         state = replace(
@@ -179,9 +180,10 @@ class Edit:
         return noise.to(self._clip.z_source)
 
     def _judge(self, state: EditState) -> EditState:
-        """Apply the stopping rule P(z) − P(ẑ) > 2 · strength · |P(ẑ)|, every `probe_interval` steps.
+        """Stop when P(z) − P(ẑ) > 2 · strength · |P(ẑ)|, asked every `probe_interval` steps.
 
-        The inequality is strict: where both prompts are one, P is 0 throughout and all steps are run.
+        The inequality is strict: where both prompts are one, P is 0 throughout and all steps are
+        run.
         """
         settings = self._settings
         is_last = state.step >= settings.steps

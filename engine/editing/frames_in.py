@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a job's files to a clip in latent space, with flat memory (torch allowed, bpy never)."""
+"""From a job's files to a clip in latent space, with flat memory (torch, never bpy)."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def encode_clip(
         covered += float(weights.sum())
         masks.append(latent_mask(size.down(weights)[:, 0], backbone.latent_factor))
         reporter.progress(index + 1, job.frame_count)
-    assert size is not None  # noqa: S101  a job has at least one frame
+    assert size is not None
     if covered == 0:
         raise MaskError(
             f"The mask covers nothing in any of the {job.frame_count} frames.",

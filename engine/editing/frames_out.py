@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From edited latents to frame files, movies and a contact sheet (torch allowed, bpy never)."""
+"""From edited latents to frame files, movies and a contact sheet (torch, never bpy)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def write_result_frames(
             write_frame(folder / f"{index + 1:06d}.png", edited)
             if not movies:
                 height, width = edited.shape[:2]
-                movies = [open_files.enter_context(movie) for movie in _movies(job, job_dir, edited)]
+                movies = [
+                    open_files.enter_context(movie) for movie in _movies(job, job_dir, edited)
+                ]
             for movie in movies:
                 movie.write(edited)
             sheet.add(index, frame.picture, edited)

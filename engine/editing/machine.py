@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What this machine has to run a job on (torch allowed, bpy never)."""
+"""What this machine has to run a job on (torch, never bpy)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what a person asks for to a complete job (torch allowed, bpy never)."""
+"""From what a person asks for to a complete job (torch, never bpy)."""
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the model itself says about the clip: the scale of an update, and when to stop (torch, no bpy).
+"""The scale of an update, and when to stop: what the model says of the clip (torch, never bpy).
 
-A delta denoising score has no natural end and no natural scale: both depend on the model and on the two
-prompts. Both are therefore measured, with fixed seeded noise, by one quantity, the model's preference
+A delta denoising score has no natural end and no natural scale: both depend on the model and on the
+two prompts. Both are therefore measured, with fixed seeded noise, by one quantity, the model's
+preference
 
     P(z) = Σ_t E_ε m ⊙ (‖ε_φ(z_t, ŷ) − ε‖² − ‖ε_φ(z_t, y) − ε‖²) / alpha_t²
 
-which is the evidence for the target prompt y against the source prompt ŷ of a diffusion classifier (Li et
-al. 2023, arXiv 2303.16203) inside the mask. Dividing by alpha_t² makes it an error in v, so that high
-noise, where colour and layout are decided, counts. P is negative for the source; the edit is complete
-when the model prefers the target as much as it preferred the source: P(z) = −P(ẑ).
+which is the evidence for the target prompt y against the source prompt ŷ of a diffusion classifier
+(Li et al. 2023, arXiv 2303.16203) inside the mask. Dividing by alpha_t² makes it an error in v, so
+that high noise, where colour and layout are decided, counts. P is negative for the source; the edit
+is complete when the model prefers the target as much as it preferred the source: P(z) = −P(ẑ).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from ..guidance.randomness import frame_noise
 from .windows import spread, tile
 
 PROBE_SHARES = (0.15, 0.35, 0.55, 0.75)
-"""Noise levels of the probes. Above 0.8 the measure no longer follows the edit: at 0.9 it moved away from
-the target while the measured colour came closer (demo backbone, six colour edits)."""
+"""Noise levels of the probes. Above 0.8 the measure no longer follows the edit: at 0.9 it moved
+away from the target while the measured colour came closer (demo backbone, six colour edits)."""
 
 PROBE_WINDOWS = 3
 """Windows of a long clip that are measured: enough for its beginning, middle and end."""
@@ -39,8 +40,8 @@ class Measurement:
 
     Attributes:
         preference: P(z), above zero when the target prompt explains the clip better.
-        prompt_difference: Typical size of ε_φ(z_t, y) − ε_φ(z_t, ŷ) where it acts: its RMS over latents,
-            each weighted by its own square, so that the size of the object does not matter.
+        prompt_difference: Typical size of ε_φ(z_t, y) − ε_φ(z_t, ŷ) where it acts: its RMS over
+            latents, each weighted by its own square, so that an object's area does not matter.
     """
 
     preference: float
@@ -93,7 +94,7 @@ class Probes:
                     self._seed,
                     -1 - number,
                     [self._media_frames[i] for i in window],
-                    tuple(latents.shape[1:]),
+                    (latents.shape[1], latents.shape[2], latents.shape[3]),
                 ).to(latents)
                 z_t = self._backbone.add_noise(latents[rows], noise, timestep)
                 source_pred, target_pred = self._backbone.noise_pred(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stages of a job: loading, encoding, editing, decoding, writing (torch allowed, bpy never)."""
+"""The stages of a job: loading, encoding, editing, decoding, writing (torch, never bpy)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .. import __version__, job_store
 from ..atomic_file import write_atomic
 from ..backbones.base import Backbone
 from ..backbones.loading import LoadedBackbones, choose_device, choose_dtype
-from ..errors import OutOfMemoryError
+from ..errors import CancelledError, OutOfMemoryError
 from ..job import EditJob
 from ..protocol import StageName
 from ..registry import find_backbone
@@ -34,9 +34,7 @@ SMALLER = 0.5
 """Share of the working area that is tried once after the memory ran out."""
 
 
-def run_job(
-    job_dir: Path, reporter: Reporter, *, backbones: LoadedBackbones | None = None
-) -> Path:
+def run_job(job_dir: Path, reporter: Reporter, *, backbones: LoadedBackbones | None = None) -> Path:
     """Run the job in a folder to its end, from its checkpoint where there is one.
 
     Args:
@@ -148,12 +146,16 @@ class _Run:
         state = load_checkpoint(self.job_dir, identity, backbone.device) or edit.start()
         saved = time.monotonic()
         self.reporter.progress(state.step, job.settings.steps)
-        while not state.is_finished:
-            state = edit.advance(state)
-            self.reporter.progress(state.step, job.settings.steps)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_checkpoint(self.job_dir, state, identity)
-                saved = time.monotonic()
+        try:
+            while not state.is_finished:
+                state = edit.advance(state)
+                self.reporter.progress(state.step, job.settings.steps)
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    save_checkpoint(self.job_dir, state, identity)
+                    saved = time.monotonic()
+        except CancelledError:
+            save_checkpoint(self.job_dir, state, identity)
+            raise
         save_checkpoint(self.job_dir, state, identity)
         return state
 
@@ -169,7 +171,11 @@ class _Run:
             "height": shape[1],
             "working_width": working[0],
             "working_height": working[1],
-            "backbone": {"id": self.card.id, "title": self.card.title, "licence": self.card.licence},
+            "backbone": {
+                "id": self.card.id,
+                "title": self.card.title,
+                "licence": self.card.licence,
+            },
             "steps": state.step,
             "progress": state.progress,
             "effective_step": state.effective_step,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cutting a clip of any length into windows of the backbone's length (torch allowed, bpy never).
+"""Cutting a clip of any length into windows of the backbone's length (torch, never bpy).
 
-All windows of a step optimise the same clean latents, so no seam can form between them the way it does
-when clips are sampled piece by piece; a new phase every step moves the borders about.
+All windows of a step optimise the same clean latents, so no seam can form between them the way it
+does when clips are sampled piece by piece; a new phase every step moves the borders about.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def tile(frame_count: int, window: int, phase: int) -> list[range]:
         phase: First full window begins here, 0 … window − 1.
 
     Returns:
-        Ranges of `min(window, frame_count)` frames. What a phase leaves over at either end is covered by
-        a window that overlaps its neighbour, never by a shorter one: the model was trained on whole
-        windows, and equal shapes keep the arithmetic of all passes equal.
+        Ranges of `min(window, frame_count)` frames. What a phase leaves over at either end is
+        covered by a window that overlaps its neighbour, never by a shorter one: the model was
+        trained on whole windows, and equal shapes keep the arithmetic of all passes equal.
     """
     length = min(window, frame_count)
     last = frame_count - length
@@ -46,8 +46,8 @@ def spread(windows: list[range], most: int) -> list[range]:
 class WindowAverage:
     """Weighted mean of per-window values on the frames of the clip.
 
-    Weights rise towards the middle of a window, where the model has seen frames on both sides, and are
-    strictly positive, so every covered frame counts.
+    Weights rise towards the middle of a window, where the model has seen frames on both sides, and
+    are strictly positive, so every covered frame counts.
     """
 
     def __init__(self, like: Tensor) -> None:

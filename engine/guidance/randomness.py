@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Noise and timesteps as pure functions of (seed, step, source-media frame) (torch allowed, bpy never).
+"""Noise and timesteps as pure functions of (seed, step, source-media frame) (torch, never bpy).
 
-NumPy's Philox, keyed by a hash: any window, device, resumed run or machine sees the same numbers, and
-there is no random state to save. (torch's CPU generator uses 32 bits of its seed, and its `randn`
-differs by 2e-6 between CPU code paths.)
+NumPy's Philox, keyed by a hash: any window, device, resumed run or machine sees the same numbers,
+and there is no random state to save. (torch's CPU generator uses 32 bits of its seed, and its
+`randn` differs by 2e-6 between CPU code paths.)
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def frame_noise(
     Args:
         seed: The job's seed.
         step: Iteration of the optimisation; negative for the fixed probes.
-        media_frames: Index of each frame in its source medium, so that the same picture gets the same
+        media_frames: Index of each frame in its source medium, so that the same picture gets the
+            same
             noise in every window.
         shape: Channels, height and width of a frame's latents.
 
@@ -59,8 +60,9 @@ def draw_timestep(
     """The timestep of one step of the optimisation.
 
     `uniform` draws independently: t ~ U(smallest, largest) · timesteps, as DDS and DreamMotion do.
-    `stratified` walks through the same range along the golden-ratio sequence from a start that the seed
-    draws: any run of n steps covers the range evenly, which a few dozen independent draws do not.
+    `stratified` walks through the same range along the golden-ratio sequence from a start that the
+    seed draws: any run of n steps covers the range evenly, which a few dozen independent draws do
+    not.
     """
     if schedule == "uniform":
         position = generator("timestep", seed, step).random()

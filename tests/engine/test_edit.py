@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The loop on a stand-in model whose numbers are known."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from engine.editing.checkpoint import identity_of, load_checkpoint, save_checkpoint
+from engine.editing.edit import Clip, Edit
+from engine.errors import CancelledError, NumericalError
+from engine.job import EditSettings
+from engine.registry import find_backbone
+from tests.engine.stand_in import StandIn
+
+SETTINGS = EditSettings(steps=6, step_size=0.05, use_stopping_rule=False)
+CPU = torch.device("cpu")
+
+
+def clip(frames=6, mask=None):
+    generator = torch.Generator().manual_seed(1)
+    z_source = torch.randn(frames, 3, 8, 8, generator=generator)
+    if mask is None:
+        mask = torch.ones(frames, 1, 8, 8)
+    return Clip(z_source=z_source, mask=mask, media_frames=tuple(range(frames)))
+
+
+def edit(settings=SETTINGS, *, frames=6, target="a blue ball", backbone=None, mask=None, **options):
+    return Edit(
+        backbone or StandIn(),
+        clip(frames, mask),
+        source_prompt="a red ball",
+        target_prompt=target,
+        settings=settings,
+        seed=4,
+        **options,
+    )
+
+
+def run(one_edit, state=None):
+    state = state or one_edit.start()
+    while not state.is_finished:
+        state = one_edit.advance(state)
+    return state
+
+
+def test_equal_prompts_run_every_step_with_a_gradient_of_exactly_zero():
+    settings = replace(SETTINGS, use_stopping_rule=True, probe_interval=2)
+    state = run(edit(settings, target="a red ball"))
+    assert state.gradient_norms == (0.0,) * 6
+    assert torch.equal(state.z_target, clip().z_source)
+
+
+def test_other_prompts_move_the_latents():
+    state = run(edit())
+    assert all(norm > 0 for norm in state.gradient_norms)
+    assert not torch.equal(state.z_target, clip().z_source)
+
+
+def test_latents_outside_the_mask_never_change():
+    mask = torch.zeros(6, 1, 8, 8)
+    mask[:, :, :4] = 1
+    state = run(edit(mask=mask))
+    assert torch.equal(state.z_target[:, :, 4:], clip().z_source[:, :, 4:])
+    assert not torch.equal(state.z_target[:, :, :4], clip().z_source[:, :, :4])
+
+
+def test_the_first_update_has_the_calibrated_size():
+    one_edit = edit(replace(SETTINGS, step_size=0.1))
+    state = one_edit.start()
+    measured = one_edit._probes.measure(clip().z_source)
+    assert state.effective_step * 7.5 * measured.prompt_difference == pytest.approx(0.1)
+
+
+def test_a_model_with_stronger_gradients_is_edited_as_far():
+    class Stronger(StandIn):
+        def noise_pred(self, z_t, timestep, embeddings):
+            return 3 * super().noise_pred(z_t, timestep, embeddings)
+
+    weak, strong = edit().start(), edit(backbone=Stronger()).start()
+    assert weak.effective_step == pytest.approx(3 * strong.effective_step, rel=1e-5)
+
+
+def test_the_fixed_rule_uses_the_given_coefficient():
+    state = edit(replace(SETTINGS, step_rule="fixed", effective_step=0.07)).start()
+    assert state.effective_step == 0.07
+    moved = run(edit(replace(SETTINGS, step_rule="fixed", effective_step=0.07, steps=1)))
+    assert moved.update_norms[0] == pytest.approx(0.07 * moved.gradient_norms[0], rel=1e-5)
+
+
+def test_strength_zero_leaves_the_clip():
+    state = run(edit(replace(SETTINGS, strength=0.0)))
+    assert state.step == 0
+    assert torch.equal(state.z_target, clip().z_source)
+
+
+def test_more_strength_takes_more_steps_under_the_stopping_rule():
+    settings = replace(
+        SETTINGS, steps=60, use_stopping_rule=True, probe_interval=1, step_size=0.001
+    )
+    weak = run(edit(replace(settings, strength=0.2)))
+    strong = run(edit(replace(settings, strength=0.6)))
+    assert 0 < weak.step < strong.step
+    assert weak.progress > 0.2
+    assert strong.progress > 0.6
+
+
+def test_the_same_edit_gives_the_same_latents():
+    assert torch.equal(run(edit()).z_target, run(edit()).z_target)
+
+
+def test_another_seed_gives_other_latents():
+    other = Edit(
+        StandIn(),
+        clip(),
+        source_prompt="a red ball",
+        target_prompt="a blue ball",
+        settings=SETTINGS,
+        seed=5,
+    )
+    assert not torch.equal(run(edit()).z_target, run(other).z_target)
+
+
+def test_a_resumed_edit_ends_at_the_same_latents(tmp_path):
+    one_edit = edit()
+    state = one_edit.advance(one_edit.advance(one_edit.start()))
+    save_checkpoint(tmp_path, state, "identity")
+    restored = load_checkpoint(tmp_path, "identity", CPU)
+    resumed, undisturbed = run(edit(), restored), run(edit())
+    assert torch.equal(resumed.z_target, undisturbed.z_target)
+    assert resumed.gradient_norms == undisturbed.gradient_norms
+
+
+def test_a_checkpoint_of_another_job_or_a_damaged_one_is_not_used(tmp_path):
+    save_checkpoint(tmp_path, edit().start(), "identity")
+    assert load_checkpoint(tmp_path, "other", CPU) is None
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:200])
+    assert load_checkpoint(tmp_path, "identity", CPU) is None
+    assert load_checkpoint(tmp_path / "missing", "identity", CPU) is None
+
+
+def test_the_identity_depends_on_job_backbone_and_size():
+    card = find_backbone("demo")
+    base = identity_of("job", card, (80, 48))
+    assert base == identity_of("job", card, (80, 48))
+    assert base != identity_of("other job", card, (80, 48))
+    assert base != identity_of("job", card, (64, 64))
+
+
+def test_not_a_number_stops_and_names_the_step():
+    class Broken(StandIn):
+        def noise_pred(self, z_t, timestep, embeddings):
+            prediction = super().noise_pred(z_t, timestep, embeddings)
+            return prediction * float("nan") if len(self.calls) > 60 else prediction
+
+    with pytest.raises(NumericalError, match=r"Step \d+: .*not finite"):
+        run(edit(replace(SETTINGS, steps=50), backbone=Broken()))
+
+
+def test_a_cancel_is_honoured_before_the_next_model_call():
+    calls = []
+
+    def check():
+        calls.append(1)
+        if len(calls) > 12:
+            raise CancelledError("Cancelled.")
+
+    backbone = StandIn()
+    with pytest.raises(CancelledError):
+        run(edit(backbone=backbone, check=check))
+    assert len(backbone.calls) <= 2 * len(calls)
+
+
+def test_memory_of_a_long_clip_is_a_window_at_a_time():
+    backbone = StandIn()
+    run(edit(replace(SETTINGS, steps=2), frames=40, backbone=backbone))
+    assert {shape for shape, _ in backbone.calls} == {(2, 4, 3, 8, 8)}
+
+
+def test_window_borders_move_from_step_to_step():
+    starts = set()
+    one_edit = edit(frames=40)
+    noises = one_edit._noise
+    one_edit._noise = lambda window, step: (starts.add(window.start % 4), noises(window, step))[1]
+    run(one_edit)
+    assert len(starts) > 1
