@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blender (imports bpy, never torch): where the engine is and where results go."""
 
+# Blender's properties are annotations that call a function; no type checker knows that.
+# pyright: reportInvalidTypeForm=false
+
 from __future__ import annotations
 
 import os
@@ -82,7 +85,7 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
 
     def draw(self, _context: Any) -> None:
         """Engine, its installation, results."""
-        layout = self.layout
+        layout: Any = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(self, "engine_source")

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blender (imports bpy, never torch): the operators of the panel; functions do the work."""
 
+# Blender's properties are annotations that call a function; no type checker knows that.
+# pyright: reportInvalidTypeForm=false
+
 from __future__ import annotations
 
 import random
@@ -239,7 +242,8 @@ class DELTA_STRIP_OT_open_log(_JobOperator, bpy.types.Operator):
         if not path.exists():
             self.report({"INFO"}, "The engine has written nothing yet.")
             return {"CANCELLED"}
-        return bpy.ops.wm.path_open(filepath=str(path))
+        bpy.ops.wm.path_open(filepath=str(path))
+        return {"FINISHED"}
 
 
 class DELTA_STRIP_OT_new_seed(bpy.types.Operator):

@@ -9,89 +9,24 @@ safe.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import bpy
 
 from .. import preferences
 from ..engine import job_store
 from ..engine.errors import EngineError
-from ..engine.file_lock import FileLock
-from ..engine.job import EditJob
 from ..engine.protocol import Cancelled, Done, Failure, Message, Notice, Progress, Ready, Stage
 from . import background_render, result_import
+from .queued_job import ACTIVE, QueuedJob
 
 if TYPE_CHECKING:
     from ..engine.client import EngineProcess
 
-State = Literal["waiting", "exporting", "running", "importing", "done", "failed", "cancelled"]
-ACTIVE: tuple[State, ...] = ("exporting", "running", "importing")
 BUSY_SECONDS = 0.1
 IDLE_SECONDS = 1.0
 REDRAW_SECONDS = 0.25
-VERBS = {
-    "waiting": "Waiting",
-    "exporting": "Rendering the strip",
-    "importing": "Inserting",
-    "loading": "Loading the model",
-    "encoding": "Encoding",
-    "editing": "Editing",
-    "decoding": "Decoding",
-    "writing": "Writing",
-}
-# Share of the whole that a stage ends at, for one bar; it is full only when the strip is there.
-_STAGE_SHARES = {
-    "loading": (0.0, 0.05),
-    "encoding": (0.05, 0.15),
-    "editing": (0.15, 0.85),
-    "decoding": (0.85, 0.95),
-    "writing": (0.95, 0.98),
-}
-
-
-@dataclass
-class QueuedJob:
-    """A job in the queue and how far it is."""
-
-    folder: Path
-    title: str
-    job: EditJob
-    lock: FileLock
-    state: State = "waiting"
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    seconds_left: float = -1.0
-    message: str = ""
-    hint: str = ""
-    warnings: list[str] = field(default_factory=list)
-    result_name: str = ""
-    is_cancelling: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether something is still to be done."""
-        return self.state == "waiting" or self.state in ACTIVE
-
-    @property
-    def factor(self) -> float:
-        """Progress from 0 to 1; 1 only when the strip is in the timeline."""
-        if self.state == "done":
-            return 1.0
-        if self.state == "importing":
-            return 0.99
-        share = self.done / self.total if self.total else 0.0
-        if self.state == "exporting":
-            return 0.99 * share
-        start, end = _STAGE_SHARES.get(self.stage, (0.0, 0.0))
-        return start + (end - start) * min(share, 1.0)
-
-    def end(self, state: State, message: str = "", hint: str = "") -> None:
-        """The job is over for this queue; its folder is free for others."""
-        self.state, self.message, self.hint = state, message, hint
-        self.lock.release()
 
 
 class Queue:

@@ -145,7 +145,7 @@ def insert(
 
 def copy_look(source: Any, result: Any, placement: Placement) -> None:
     """Give the result the source's blend, and its placement and colours unless they are in it."""
-    names = list(_LOOK)
+    names: list[str] = list(_LOOK)
     if placement.is_media_space:
         names += _PLACED
         for name in ("scale_x", "scale_y", "offset_x", "offset_y", "rotation", "origin", "filter"):

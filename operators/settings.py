@@ -5,6 +5,9 @@ Limits and defaults come from the job's own fields, so that the panel never offe
 refuses.
 """
 
+# Blender's properties are annotations that call a function; no type checker knows that.
+# pyright: reportInvalidTypeForm=false
+
 from __future__ import annotations
 
 import dataclasses
@@ -178,11 +181,12 @@ def register() -> None:
     """Register the property group and put it on every scene."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Scene.delta_strip = PointerProperty(type=DELTA_STRIP_PG_settings)
+    prop = PointerProperty(type=DELTA_STRIP_PG_settings)
+    bpy.types.Scene.delta_strip = prop  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def unregister() -> None:
     """Undo `register`."""
-    del bpy.types.Scene.delta_strip
+    del bpy.types.Scene.delta_strip  # pyright: ignore[reportAttributeAccessIssue]
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -80,7 +80,7 @@ class DELTA_STRIP_PT_edit(SequencerPanel, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         """Draw the panel."""
-        layout = self.layout
+        layout: Any = self.layout
         scene = strips.sequencer_scene(context)
         draw_engine(layout)
         layout.label(text=selection_line(scene), icon="SEQ_SEQUENCER")

@@ -28,9 +28,10 @@ class DELTA_STRIP_PT_queue(SequencerPanel, bpy.types.Panel):
 
     def draw(self, _context: Any) -> None:
         """Draw the queue."""
+        layout: Any = self.layout
         for job in jobs.queue.jobs:
-            draw_job(self.layout.box().column(align=True), job)
-        row = self.layout.row(align=True)
+            draw_job(layout.box().column(align=True), job)
+        row = layout.row(align=True)
         if sum(job.is_open for job in jobs.queue.jobs) > 1:
             row.operator("delta_strip.cancel", text="Cancel All", icon="CANCEL")
         if not all(job.is_open for job in jobs.queue.jobs):
@@ -80,8 +81,9 @@ class DELTA_STRIP_PT_recovery(SequencerPanel, bpy.types.Panel):
 
     def draw(self, _context: Any) -> None:
         """Draw the list."""
+        layout: Any = self.layout
         for item in recovery.found:
-            column = self.layout.box().column(align=True)
+            column = layout.box().column(align=True)
             column.label(text=item.title, icon="RECOVER_LAST")
             state = "finished, not inserted" if item.is_finished else "not finished"
             where = Path(item.blend).name if item.blend else "an unsaved file"

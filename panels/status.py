@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ..operators import jobs
+from ..operators.queued_job import VERBS, QueuedJob
 
 
 def time_left(seconds: float) -> str:
@@ -17,14 +17,14 @@ def time_left(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h left"
 
 
-def status_text(job: jobs.QueuedJob) -> str:
+def status_text(job: QueuedJob) -> str:
     """Verb, number and time, such as “Editing 12/48 · 30 s left”."""
     if job.is_cancelling:
         return "Stopping after this step"
     if job.state == "running":
-        verb = jobs.VERBS.get(job.stage, "Starting the engine")
+        verb = VERBS.get(job.stage, "Starting the engine")
     else:
-        verb = jobs.VERBS.get(job.state, job.state.capitalize())
+        verb = VERBS.get(job.state, job.state.capitalize())
     if job.state in ("exporting", "running") and job.total:
         verb += f" {job.done}/{job.total}"
     left = time_left(job.seconds_left) if job.state == "running" else ""

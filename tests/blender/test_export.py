@@ -102,6 +102,8 @@ def test_a_modified_or_retimed_strip_is_rendered_at_its_own_size(
     trim(strip, 11, 15)
     expected = [1, 2, 3, 4]
     if kind == "modifier":
+        if hasattr(bpy.context.workspace, "sequencer_scene"):
+            bpy.context.workspace.sequencer_scene = scene  # 5.0 crashes without one
         modifier = strip.modifiers.new("curves", "BRIGHT_CONTRAST")
         assert modifier is not None
     else:
