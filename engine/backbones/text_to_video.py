@@ -18,6 +18,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from ..errors import BackboneError
 from ..registry import BackboneCard
@@ -51,6 +52,7 @@ class TextToVideo(Backbone):
 
     def __init__(self, card: BackboneCard, *, device: torch.device, dtype: torch.dtype) -> None:
         check_folder(card.folder)
+        disable_progress_bar()  # its bar would run through the command line's own
         self.card = card
         self.device = device
         folder = card.folder

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The loader of text-to-video folders: what it reads, what it refuses, what stays equal."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from engine.backbones.loading import (
+    LoadedBackbones,
+    choose_device,
+    choose_dtype,
+    load_backbone,
+)
+from engine.errors import BackboneError, DeviceError
+from engine.registry import find_backbone, installed_backbones, read_card
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_backbone(find_backbone("demo"), device=CPU, dtype=torch.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(find_backbone("demo").folder, tmp_path / "modèle copy")
+
+
+def load(folder):
+    return load_backbone(read_card(folder), device=CPU, dtype=torch.float32)
+
+
+def change_json(path, **changes):
+    data = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(data | changes), encoding="utf-8")
+
+
+def test_the_demo_backbone_is_installed_and_recommends_settings_for_dds():
+    cards = {card.id: card for card in installed_backbones()}
+    assert cards["demo"].recommended("dds").steps > 0
+    assert "small world" in cards["demo"].note
+
+
+def test_encoding_and_decoding_come_back_close_to_the_picture(demo):
+    from demo.spec import sample_spec
+    from demo.world import render
+
+    frames = torch.from_numpy(render(sample_spec(5)).frames).permute(0, 3, 1, 2) / 255
+    latents = demo.encode(frames)
+    assert latents.shape == (8, 4, 16, 16)
+    assert 0.5 < float(latents.std()) < 2
+    error = (demo.decode(latents) - frames).square().mean()
+    assert float(-10 * error.log10()) > 22
+
+
+def test_equal_frames_encode_and_decode_to_equal_numbers_wherever_they_stand(demo):
+    frame = torch.rand(1, 3, 48, 80)
+    latents = demo.encode(frame.expand(5, -1, -1, -1))
+    assert all(torch.equal(latents[0], other) for other in latents)
+    decoded = demo.decode(latents)
+    assert all(torch.equal(decoded[0], other) for other in decoded)
+
+
+def test_equal_prompts_give_bit_equal_embeddings(demo):
+    first, other, second = demo.embed(["a red ball", "a blue ball", "a red ball"])
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+@torch.no_grad()
+def test_separate_calls_of_one_shape_are_bit_equal_on_one_and_two_threads(demo):
+    z_t = torch.randn(2, 8, 4, 12, 20)
+    embeddings = demo.embed(["a red ball", ""])
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        first = demo.noise_pred(z_t, 400, embeddings)
+        assert torch.equal(first, demo.noise_pred(z_t, 400, embeddings))
+    torch.set_num_threads(1)
+
+
+@torch.no_grad()
+def test_the_v_prediction_is_turned_into_noise(demo):
+    """At high noise the sample is nearly the noise itself, and so must the prediction be."""
+    z_t = torch.randn(1, 8, 4, 16, 16)
+    prediction = demo.noise_pred(z_t, 990, demo.embed([""]))
+    assert float((prediction - z_t).abs().mean()) < 0.1
+
+
+def test_an_epsilon_folder_is_read_by_the_same_code(folder, demo):
+    change_json(folder / "scheduler" / "scheduler_config.json", prediction_type="epsilon")
+    with torch.no_grad():
+        z_t, embeddings = torch.randn(1, 2, 4, 16, 16), demo.embed([""])
+        as_epsilon = load(folder).noise_pred(z_t, 500, embeddings)
+        alpha_t, sigma_t = demo.alpha_sigma(500)
+        expected = alpha_t * as_epsilon + sigma_t * z_t
+        assert torch.allclose(demo.noise_pred(z_t, 500, embeddings), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+        "text_encoder/model.safetensors",
+        "scheduler/scheduler_config.json",
+        "model_index.json",
+    ],
+)
+def test_an_incomplete_folder_is_refused_and_the_file_named(folder, missing):
+    (folder / missing).unlink()
+    with pytest.raises(BackboneError, match=f"incomplete.*{missing.rsplit('/', 1)[-1]}"):
+        load(folder)
+
+
+def test_a_folder_without_a_vocabulary_is_refused(folder):
+    for path in (folder / "tokenizer").iterdir():
+        if path.name in ("tokenizer.json", "vocab.json"):
+            path.unlink()
+    with pytest.raises(BackboneError, match="vocabulary"):
+        load(folder)
+
+
+def test_pickled_weights_are_refused(folder):
+    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(BackboneError, match=r"pickled weights \(diffusion_pytorch_model\.bin\)"):
+        load(folder)
+
+
+def test_another_models_folder_is_refused(folder):
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    index["unet"] = ["diffusers", "UNet2DConditionModel"]
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    with pytest.raises(BackboneError, match="unet is UNet2DConditionModel"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"_class_name": "EulerDiscreteScheduler"}, "scheduler 'EulerDiscreteScheduler'"),
+        ({"prediction_type": "sample"}, "prediction type 'sample'"),
+    ],
+)
+def test_an_unknown_schedule_is_refused(folder, change, message):
+    change_json(folder / "scheduler" / "scheduler_config.json", **change)
+    with pytest.raises(BackboneError, match=message):
+        load(folder)
+
+
+def test_damaged_weights_are_refused(folder):
+    path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(BackboneError, match="cannot be loaded"):
+        load(folder)
+
+
+def test_a_folder_without_a_card_or_with_a_damaged_one_is_refused(tmp_path, folder):
+    with pytest.raises(BackboneError, match=r"delta_strip\.json cannot be read"):
+        find_backbone(str(tmp_path))
+    change_json(folder / "delta_strip.json", window=8)
+    with pytest.raises(BackboneError, match="unknown field 'window'"):
+        find_backbone(str(folder))
+
+
+def test_the_same_backbone_is_kept_and_unloaded_on_request():
+    kept = LoadedBackbones()
+    card = find_backbone("demo")
+    first = kept.get(card, device=CPU, dtype=torch.float32)
+    assert kept.get(card, device=CPU, dtype=torch.float32) is first
+    kept.unload()
+    assert kept.get(card, device=CPU, dtype=torch.float32) is not first
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(DeviceError, match="no cuda device"):
+        choose_device("cuda")
+    assert choose_dtype("auto", choose_device("cpu")) == torch.float32
