@@ -2,7 +2,7 @@
 # Everything real is in tools/; these are its names. PYTHON: a Python 3.11, 3.12 or 3.13.
 PYTHON ?= python3
 
-.PHONY: help setup demo test test-all lint package clean
+.PHONY: help python setup demo test test-all lint package clean
 
 help:
 	@echo "make demo       set up everything, then edit three strips in a real Blender (build/demo/)"
@@ -14,22 +14,26 @@ help:
 	@echo "make clean      remove what demo, test and package made; environments stay"
 	@echo "PYTHON=python3.13 make … uses another Python (3.11 to 3.13)."
 
-setup:
+python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	"error: $(PYTHON) is Python %d.%d; 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.11 ..." % v)'
+
+setup: python
 	$(PYTHON) -B -m tools.development
 
-demo:
+demo: python
 	$(PYTHON) -B -m tools.make_demo
 
-test:
+test: python
 	$(PYTHON) -B -m tools.run_tests test
 
-test-all:
+test-all: python
 	$(PYTHON) -B -m tools.run_tests test-all
 
-lint:
+lint: python
 	$(PYTHON) -B -m tools.run_tests lint
 
-package:
+package: python
 	$(PYTHON) -B -m tools.package
 
 clean:

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +122,7 @@ def edit(scene: Any, wanted: dict[str, Any]) -> None:
         stop.set()
         watcher.join()
     if result != {"FINISHED"}:
-        raise SystemExit(f"The edit of {', '.join(wanted['strips'])} ended with {result}.")
+        raise RuntimeError(f"The edit of {', '.join(wanted['strips'])} ended with {result}.")
 
 
 def watch(stop: threading.Event, wanted: dict[str, Any]) -> None:
@@ -193,4 +195,20 @@ def main() -> None:
     render(scene, request["frames"])
 
 
-main()
+def leave(status: int) -> None:
+    """End the engine and this process, without Blender's own clean-up.
+
+    In the wheel of Blender 4.5 that waits for ever, for a thread of its own that closes files.
+    """
+    importlib.import_module(f"{MODULE}.operators.jobs").queue.shut_down()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+try:
+    main()
+except BaseException:  # noqa: BLE001 - the process ends here, with its reason
+    traceback.print_exc()
+    leave(1)
+leave(0)
