@@ -142,9 +142,14 @@ def engine_python() -> Path:
             )
     python = Path(bpy.path.abspath(named)) if named else python_of(environment_folder())
     if not python.is_file():
+        if not named:
+            raise EnvironmentSetupError(
+                "The engine is not installed.",
+                hint="Install it in the preferences of Delta Strip.",
+            )
         raise EnvironmentSetupError(
-            f"The engine is not installed: {python} does not exist.",
-            hint="Install it in the preferences of Delta Strip.",
+            f"The engine's Python {python} does not exist.",
+            hint="Choose another one in the preferences of Delta Strip.",
         )
     return python.absolute()
 

@@ -199,6 +199,7 @@ class DELTA_STRIP_OT_discard(_JobOperator, bpy.types.Operator):
         """Delete it."""
         try:
             recovery.discard(Path(self.job))
+            jobs.redraw()
         except EngineError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -215,6 +216,7 @@ class DELTA_STRIP_OT_clear_queue(bpy.types.Operator):
         """Forget ended jobs, and offer unfinished ones for recovery."""
         jobs.queue.jobs = [job for job in jobs.queue.jobs if job.is_open]
         recovery.scan_quietly()
+        jobs.redraw()
         return {"FINISHED"}
 
 
@@ -227,6 +229,7 @@ class DELTA_STRIP_OT_restart_engine(bpy.types.Operator):
     def execute(self, _context: Any) -> set[str]:
         """Stop it."""
         jobs.queue.stop_engine()
+        jobs.redraw()
         return {"FINISHED"}
 
 

@@ -6,6 +6,7 @@ The work runs in a thread that touches no bpy; a timer shows its last line.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from ..engine.environment import EnvironmentSpec, EnvironmentState, python_of, v
 from ..engine.errors import EngineError
 
 _TICK_SECONDS = 0.25
-OFFLINE = "“Allow Online Access” is off in Blender's System preferences: nothing is downloaded."
+OFFLINE = "Online access is off: to download, allow it in System > Network"
 
 
 @dataclass
@@ -117,7 +118,9 @@ def status_line() -> tuple[str, bool]:
         state = setup.state
         if state is not None and not state.is_ready:
             return " ".join(state.problems) or f"The engine is {state.status}.", False
-    return f"Engine: {python}", True
+    named = os.environ.get(preferences.PYTHON_VARIABLE)
+    origin = f" ({preferences.PYTHON_VARIABLE})" if named and Path(named) == python else ""
+    return f"Engine: {python}{origin}", True
 
 
 def draw_setup(layout: Any) -> None:
@@ -128,7 +131,9 @@ def draw_setup(layout: Any) -> None:
         column.operator("delta_strip.cancel_setup", icon="CANCEL")
         return
     text, is_ready = status_line()
-    column.label(text=text, icon="CHECKMARK" if is_ready else "INFO")
+    row = column.row(align=True)
+    row.label(text=text, icon="CHECKMARK" if is_ready else "INFO")
+    row.operator("delta_strip.open_log", text="", icon="TEXT")
     if setup.problem:
         box = column.box()
         for part in setup.problem.splitlines()[:12]:

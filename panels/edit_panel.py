@@ -102,7 +102,7 @@ def draw_engine(layout: Any) -> None:
         draw_text(row, text, icon=icon)
     else:
         row.label(text=text, icon=icon)
-    if jobs.queue.engine is not None:
+    if jobs.queue.engine is not None and jobs.queue.engine.state != "stopped":
         row.operator("delta_strip.open_log", text="", icon="TEXT")
         row.operator("delta_strip.restart_engine", text="", icon="QUIT")
     elif icon == "ERROR":
