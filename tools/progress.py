@@ -52,7 +52,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end_stage()
+        if kind is None:
+            self._end_stage()
         self._stop.set()
         self._thread.join()
         self._draw(is_last=True)
