@@ -3,11 +3,11 @@
 
     .venv/bin/python -m benchmarks.colour_edits
 
-Clips of 8 frames at 64 × 64, seeds that neither training nor tuning has seen, objects of middle
-size (as the study's colour edits are), the recommended settings for all of them.
-Every edit is measured twice against its exact counterfactual: the plain decode D(z), comparable with
+Clips of 8 frames at 64 × 64, seeds that neither training nor tuning has seen, objects of
+middle size (as the study's colour edits are), the recommended settings for all of them.
+Every edit is measured twice against its exact counterfactual: the plain decode D(z), as in
 the study's tables, and the product's output (delta decode and mask composite). Writes
-docs/colour_edits.json, docs/colour_edits.md and two contact sheets in docs/images/.
+docs/colour_edits.json, docs/colour_edits.md and a contact sheet in docs/images/.
 """
 
 from __future__ import annotations
@@ -223,7 +223,14 @@ def main() -> None:
         rows.append(row)
         pictures.extend(sheets)
     (DOCS / "images").mkdir(parents=True, exist_ok=True)
-    text = dumps({"rows": rows, "threads": arguments.threads, "torch": torch.__version__}, indent=1)
+    text = dumps(
+        {
+            "rows": [asdict(row) for row in rows],
+            "threads": arguments.threads,
+            "torch": torch.__version__,
+        },
+        indent=1,
+    )
     (DOCS / "colour_edits.json").write_text(text + "\n", encoding="utf-8")
     page = table(rows, arguments.threads)
     (DOCS / "colour_edits.md").write_text(page, encoding="utf-8")
