@@ -183,8 +183,10 @@ def main(folder: Path) -> int:
             measures, exact = measure_clip(folder, result)
             lines += figures(measures)
         else:
-            lines.append(f"  film        {plan.FILM_CREDIT}; the demo backbone does not know it,")
-            lines.append("              so only the facts above mean something here")
+            lines.append(
+                "  meaning     none: the demo backbone knows no such thing; only the facts count"
+            )
+            lines.append(f"  credit      {plan.FILM_CREDIT}")
         rows.append(Row(name, result.source, result.edited, exact))
     tell(0.75, "compare.png")
     draw_sheet(rows, folder / "compare.png")
@@ -193,8 +195,8 @@ def main(folder: Path) -> int:
     length = sum(len(row.source) for row in rows)
     if count != length:
         problems.append(f"edited.mp4 has {count} frames, the timeline {length}.")
-    seconds = "  ".join(f"{stage} {value:.0f} s" for stage, value in run["seconds"].items())
-    lines.append(f"Blender {timeline['blender']}. {seconds}")
+    lines.append(f"Blender {timeline['blender']}, all stages:")
+    lines += [f"  {value:4.0f} s  {stage}" for stage, value in run["seconds"].items()]
     if run["peak_bytes"]:
         lines.append(f"The engine's peak memory: {run['peak_bytes'] / 2**20:.0f} MiB")
     print("\n".join(lines))
