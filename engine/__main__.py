@@ -18,7 +18,7 @@ from .environment import MARKER, verify
 from .environment_setup import run_setup
 from .output_folder import prepare_folder
 from .protocol import Done, Failure, Message, Ready
-from .registry import installed_backbones
+from .registry import find_backbone, installed_backbones
 from .reporter import ProtocolReporter, Reporter
 from .schema import dumps
 from .server import Channel, run_one, serve
@@ -75,11 +75,14 @@ def _edit(arguments: argparse.Namespace) -> int:
         from .editing.prepare import make_job
 
         job = make_job(command.request)
+        note = find_backbone(job.backbone).note
         plan = prepare_folder(job_dir, job, overwrite=command.overwrite)
     except errors.EngineError as error:
         if send:
             send(Failure("", error.code, error.message, error.hint))
         raise
+    if note:
+        print(note, file=sys.stderr)
     if plan == "done":
         end: Message = Done(str(job_dir), str(job_dir / job_store.RESULT))
         print(f"{job_dir} has the result of this edit already.", file=sys.stderr)
