@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from engine.child_process import run_lines
-from engine.environment import verify
+from engine.environment import locked_names, verify
 from engine.errors import EngineError
 from tools import demo_plan as plan
 from tools.blender_runtime import NotAvailableError, Runtime, ensure
@@ -185,12 +185,13 @@ def run_blender(runtime: Runtime, python: Path, request: Path, bar: Progress) ->
 def make(bar: Progress) -> list[str]:
     """All stages; returns the report's lines."""
     bar.stage("engine's environment")
+    packages = len(locked_names(ROOT / "vendor" / "locks", "cpu"))
     collected = 0
 
     def note(line: str) -> None:
         nonlocal collected
-        collected += line.startswith(("Collecting", "Downloading"))
-        bar.update(min(collected / 140, 0.9) if collected else None, line.strip())
+        collected += line.startswith("Collecting")
+        bar.update(min(0.8 * collected / packages, 0.9) if collected else None, line.strip())
 
     python = ensure_engine(note)
     bar.stage("Blender")
