@@ -12,13 +12,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from .. import preferences
-from ..engine.environment import EnvironmentSpec, EnvironmentState, python_of, verify
 from ..engine.errors import EngineError
+
+if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
+    from ..engine.environment import EnvironmentSpec, EnvironmentState
 
 _TICK_SECONDS = 0.25
 OFFLINE = "Online access is off: to download, allow it in System > Network"
@@ -65,6 +67,8 @@ setup = Setup()
 
 def make_spec() -> EnvironmentSpec:
     """The environment the preferences ask for; a finished one keeps its build of torch."""
+    from ..engine.environment import EnvironmentSpec, verify
+
     root = preferences.environment_folder()
     state = verify(root, preferences.LOCKS)
     return EnvironmentSpec(
@@ -78,7 +82,8 @@ def make_spec() -> EnvironmentSpec:
 
 def install(spec: EnvironmentSpec, *, must_repair: bool) -> EnvironmentState:
     """Make or repair the environment; runs in the thread."""
-    # Here, because subprocess alone would double the time the extension takes at Blender's start.
+    # Here: 6 ms that Blender's start need not spend.
+    from ..engine.environment import verify
     from ..engine.environment_build import create, repair
     from ..engine.environment_setup import choose_flavour
 
@@ -92,6 +97,8 @@ def install(spec: EnvironmentSpec, *, must_repair: bool) -> EnvironmentState:
 
 def check(root: Path) -> EnvironmentState:
     """Look at every file of the environment; runs in the thread."""
+    from ..engine.environment import verify
+
     setup.show("Looking at every file of the engine's environment.")
     state = verify(root, preferences.LOCKS, is_deep=True)
     setup.show(" ".join(state.problems) or "The engine's environment is complete.")
@@ -109,6 +116,8 @@ def tick() -> float | None:
 
 def status_line() -> tuple[str, bool]:
     """The engine's state in one sentence, and whether it can run. Quick enough for drawing."""
+    from ..engine.environment import python_of
+
     try:
         python = preferences.engine_python()
     except EngineError as error:

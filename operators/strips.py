@@ -7,10 +7,10 @@ Newer names are tried first: merely looking at an older one warns on 5.2. Collec
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import bpy
@@ -164,9 +164,10 @@ def scene_size(scene: Any) -> tuple[int, int]:
 
 def frame_rate(scene: Any) -> tuple[int, int]:
     """Frames per second as numerator and denominator; 23.976 is 24000/1001."""
-    base = Fraction(str(round(scene.render.fps_base, 5)))  # a 32-bit float: 1.001 is 1.00100005
-    rate = (scene.render.fps / base).limit_denominator(1001)
-    return rate.numerator, rate.denominator
+    scale = 100_000  # fps_base is a 32-bit float: 1.001 reads 1.00100005
+    numerator, denominator = scene.render.fps * scale, round(scene.render.fps_base * scale)
+    common = math.gcd(numerator, denominator)
+    return numerator // common, denominator // common
 
 
 def free_channel(container: Any, above: int, first: int, end: int) -> int | None:
@@ -191,7 +192,7 @@ def new_image(container: Any, *, name: str, paths: list[str], channel: int, star
 def mark(strip: Any) -> str:
     """The strip's UUID; given now when it has none."""
     if not strip.get(UUID_KEY):
-        strip[UUID_KEY] = os.urandom(16).hex()  # importing uuid takes 28 ms
+        strip[UUID_KEY] = os.urandom(16).hex()
         strip[_NAME_KEY] = strip.name
     return strip[UUID_KEY]
 
