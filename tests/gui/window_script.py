@@ -95,6 +95,7 @@ def fill_timeline():
     for area in sequencers():
         area.spaces.active.show_region_ui = True
         area.spaces.active.preview_overlay.show_metadata = False
+        area.spaces.active.timeline_overlay.show_strip_source = False
 
 
 def enlarge_timeline():
