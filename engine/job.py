@@ -122,6 +122,12 @@ class EditSettings:
         minimum=0,
         maximum=10,
     )
+    averaging: float = setting(
+        0.0,
+        doc="the result is a running mean of the latents: share kept per step, 0 for the last ones",
+        minimum=0,
+        maximum=0.99,
+    )
     use_stopping_rule: bool = setting(
         True, doc="stop when the model prefers the target prompt as much as strength asks for"
     )

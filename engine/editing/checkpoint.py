@@ -17,7 +17,8 @@ from ..registry import BackboneCard
 from ..schema import dumps, loads
 from .edit import EditState
 
-_NUMBERS = [f.name for f in fields(EditState) if f.name != "z_target"]
+_TENSORS = ("z_target", "z_average")
+_NUMBERS = [f.name for f in fields(EditState) if f.name not in _TENSORS]
 
 
 def identity_of(job_text: str, card: BackboneCard, size: tuple[int, int]) -> str:
@@ -37,7 +38,7 @@ def save_checkpoint(job_dir: Path, state: EditState, identity: str) -> None:
     one."""
     numbers = {name: getattr(state, name) for name in _NUMBERS}
     data = save(
-        {"z_target": state.z_target.detach().cpu().contiguous()},
+        {name: getattr(state, name).detach().cpu().contiguous() for name in _TENSORS},
         metadata={"identity": identity, "numbers": dumps(numbers)},
     )
     write_atomic(job_dir / CHECKPOINT, data)
@@ -54,12 +55,12 @@ def load_checkpoint(job_dir: Path, identity: str, device: torch.device) -> EditS
             if metadata.get("identity") != identity:
                 return None
             numbers = loads(metadata["numbers"])
-            z_target = file.get_tensor("z_target").to(device)
+            tensors = {name: file.get_tensor(name).to(device) for name in _TENSORS}
     except (SafetensorError, OSError, KeyError):
         return None
     for name in ("gradient_norms", "update_norms"):
         numbers[name] = tuple(numbers[name])
-    return EditState(z_target=z_target, **numbers)
+    return EditState(**tensors, **numbers)
 
 
 def remove_checkpoint(job_dir: Path) -> None:

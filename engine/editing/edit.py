@@ -3,8 +3,10 @@
 
     z ← z − η · mean over windows of ∇L(z; t_k, ε_k)          k = 1 … steps
 
-with z starting at the source's latents. t_k and ε_k are pure functions of (seed, step, media
-frame), so the whole state is z, k and a few numbers (`EditState`).
+with z starting at the source's latents. The result is z̄, a running mean of z (Polyak & Juditsky
+1992): the noise of single steps, which shows as flicker because every frame has its own, averages
+out. t_k and ε_k are pure functions of (seed, step, media
+frame), so the whole state is z, z̄, k and a few numbers (`EditState`).
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class EditState:
 
     Attributes:
         z_target: Latents of the target, `(frames, channels, h, w)`, float32.
+        z_average: Their running mean, same shape: the result.
         step: Steps done.
         effective_step: η, the coefficient on the gradient.
         start_preference: The model's preference for the target prompt at the source.
@@ -59,6 +62,7 @@ class EditState:
     """
 
     z_target: Tensor
+    z_average: Tensor
     step: int = 0
     effective_step: float = 0.0
     start_preference: float = 0.0
@@ -121,6 +125,7 @@ class Edit:
             effective_step = settings.step_size / max(scale, SMALLEST_SCALE)
         return EditState(
             z_target=self._clip.z_source.clone(),
+            z_average=self._clip.z_source.clone(),
             effective_step=effective_step,
             start_preference=measured.preference,
             is_finished=settings.strength == 0,
@@ -137,9 +142,13 @@ class Edit:
                 f"with effective_step {state.effective_step:.3g}.",
                 hint="Lower step_size or guidance_scale, or use precision float32.",
             )
+        z_target = state.z_target - update
+        # Written as a difference, so that equal latents average to themselves, bit for bit.
+        moved = (1 - self._settings.averaging) * (z_target - state.z_average)
         state = replace(
             state,
-            z_target=state.z_target - update,
+            z_target=z_target,
+            z_average=state.z_average + moved,
             step=state.step + 1,
             gradient_norms=(*state.gradient_norms, norm),
             update_norms=(*state.update_norms, float(update.norm())),
@@ -188,7 +197,7 @@ class Edit:
         settings = self._settings
         is_last = state.step >= settings.steps
         if settings.use_stopping_rule and (is_last or state.step % settings.probe_interval == 0):
-            gain = self._probes.measure(state.z_target).preference - state.start_preference
+            gain = self._probes.measure(state.z_average).preference - state.start_preference
             whole = 2 * abs(state.start_preference)
             state = replace(state, progress=gain / whole if whole else 0.0)
             is_last = is_last or gain > settings.strength * whole

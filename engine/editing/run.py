@@ -115,7 +115,7 @@ class _Run:
             state = self._optimise(backbone, clip, working)
         with self._stage("decoding"):
             shape = write_result_frames(
-                self.job, self.job_dir, backbone, clip, state.z_target, size, self.reporter
+                self.job, self.job_dir, backbone, clip, state.z_average, size, self.reporter
             )
         with self._stage("writing"):
             path = self.job_dir / job_store.RESULT

@@ -13,7 +13,7 @@ from engine.job import EditSettings
 from engine.registry import find_backbone
 from tests.engine.stand_in import StandIn
 
-SETTINGS = EditSettings(steps=6, step_size=0.05, use_stopping_rule=False)
+SETTINGS = EditSettings(steps=6, step_size=0.05, use_stopping_rule=False, averaging=0.5)
 CPU = torch.device("cpu")
 
 
@@ -48,21 +48,32 @@ def test_equal_prompts_run_every_step_with_a_gradient_of_exactly_zero():
     settings = replace(SETTINGS, use_stopping_rule=True, probe_interval=2)
     state = run(edit(settings, target="a red ball"))
     assert state.gradient_norms == (0.0,) * 6
-    assert torch.equal(state.z_target, clip().z_source)
+    assert torch.equal(state.z_average, clip().z_source)
 
 
 def test_other_prompts_move_the_latents():
     state = run(edit())
     assert all(norm > 0 for norm in state.gradient_norms)
-    assert not torch.equal(state.z_target, clip().z_source)
+    assert not torch.equal(state.z_average, clip().z_source)
+
+
+def test_the_result_is_the_running_mean_of_the_latents():
+    one_edit = edit(replace(SETTINGS, averaging=0.25, steps=3))
+    state, expected = one_edit.start(), clip().z_source
+    while not state.is_finished:
+        state = one_edit.advance(state)
+        expected = 0.25 * expected + 0.75 * state.z_target
+    assert torch.allclose(state.z_average, expected, atol=1e-6)
+    plain = run(edit(replace(SETTINGS, averaging=0.0)))
+    assert torch.allclose(plain.z_average, plain.z_target, atol=1e-6)
 
 
 def test_latents_outside_the_mask_never_change():
     mask = torch.zeros(6, 1, 8, 8)
     mask[:, :, :4] = 1
     state = run(edit(mask=mask))
-    assert torch.equal(state.z_target[:, :, 4:], clip().z_source[:, :, 4:])
-    assert not torch.equal(state.z_target[:, :, :4], clip().z_source[:, :, :4])
+    assert torch.equal(state.z_average[:, :, 4:], clip().z_source[:, :, 4:])
+    assert not torch.equal(state.z_average[:, :, :4], clip().z_source[:, :, :4])
 
 
 def test_the_first_update_has_the_calibrated_size():
@@ -91,7 +102,7 @@ def test_the_fixed_rule_uses_the_given_coefficient():
 def test_strength_zero_leaves_the_clip():
     state = run(edit(replace(SETTINGS, strength=0.0)))
     assert state.step == 0
-    assert torch.equal(state.z_target, clip().z_source)
+    assert torch.equal(state.z_average, clip().z_source)
 
 
 def test_more_strength_takes_more_steps_under_the_stopping_rule():
@@ -106,7 +117,7 @@ def test_more_strength_takes_more_steps_under_the_stopping_rule():
 
 
 def test_the_same_edit_gives_the_same_latents():
-    assert torch.equal(run(edit()).z_target, run(edit()).z_target)
+    assert torch.equal(run(edit()).z_average, run(edit()).z_average)
 
 
 def test_another_seed_gives_other_latents():
@@ -118,7 +129,7 @@ def test_another_seed_gives_other_latents():
         settings=SETTINGS,
         seed=5,
     )
-    assert not torch.equal(run(edit()).z_target, run(other).z_target)
+    assert not torch.equal(run(edit()).z_average, run(other).z_average)
 
 
 def test_a_resumed_edit_ends_at_the_same_latents(tmp_path):
@@ -127,7 +138,7 @@ def test_a_resumed_edit_ends_at_the_same_latents(tmp_path):
     save_checkpoint(tmp_path, state, "identity")
     restored = load_checkpoint(tmp_path, "identity", CPU)
     resumed, undisturbed = run(edit(), restored), run(edit())
-    assert torch.equal(resumed.z_target, undisturbed.z_target)
+    assert torch.equal(resumed.z_average, undisturbed.z_average)
     assert resumed.gradient_norms == undisturbed.gradient_norms
 
 
