@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draws compare.png: source, edited, difference and exact answer over time (numpy and Pillow)."""
+"""Draws compare.png: source, edited, difference and exact answer over time (numpy and Pillow).
+
+python -m tools.demo_sheet SHEET.png PICTURE.png    # the README's: first and last clip, smaller
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 Frames = NDArray[np.uint8]
 COLUMNS = 6
 _WIDTH, _GAP, _MARGIN, _HEAD = 240, 4, 78, 24
+_README_WIDTH = 860
 _BACKGROUND, _TEXT = (24, 24, 24), (220, 220, 220)
 
 
@@ -65,3 +70,19 @@ def _draw_clip(clip: Row, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) ->
             small = Image.fromarray(picture).resize((_WIDTH, cell), Image.Resampling.LANCZOS)
             block.paste(small, (_MARGIN + column * (_WIDTH + _GAP), y))
     return block
+
+
+def draw_readme_picture(sheet: Path, picture: Path) -> None:
+    """The first clip of a sheet of three and the film below it, in true colours."""
+    with Image.open(sheet) as whole:
+        clip = _HEAD + 4 * (_WIDTH * 9 // 16 + _GAP) + _GAP  # both procedural clips have four rows
+        film = whole.height - 2 * clip
+        joined = Image.new("RGB", (whole.width, clip + film))
+        joined.paste(whole.crop((0, 0, whole.width, clip)), (0, 0))
+        joined.paste(whole.crop((0, 2 * clip, whole.width, whole.height)), (0, clip))
+    size = (_README_WIDTH, round(joined.height * _README_WIDTH / joined.width))
+    joined.resize(size, Image.Resampling.LANCZOS).save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    draw_readme_picture(Path(sys.argv[1]), Path(sys.argv[2]))
