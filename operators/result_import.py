@@ -78,18 +78,21 @@ def find_source(placement: Placement) -> strips.Place | None:
 
 
 def find_frames(job_folder: Path, job: EditJob) -> list[str]:
-    """Paths of the edited frames, in order.
+    """Paths of the edited frames, in order. Other files, such as half-written ones, don't matter.
 
     Raises:
-        MediaError: There are fewer or more than the job has.
+        MediaError: One is missing.
     """
-    paths = sorted(str(path) for path in (job_folder / FRAMES_FOLDER).glob("*.png"))
-    if len(paths) != job.frame_count:
+    folder = job_folder / FRAMES_FOLDER
+    paths = [folder / f"{number:06d}.png" for number in range(1, job.frame_count + 1)]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
         raise MediaError(
-            f"{job_folder} holds {len(paths)} edited frames, {job.frame_count} are needed.",
+            f"{len(missing)} of {job.frame_count} edited frames are missing, the first is "
+            f"{missing[0]}.",
             hint="Resume the job.",
         )
-    return paths
+    return [str(path) for path in paths]
 
 
 def import_result(job_folder: Path, job: EditJob, placement: Placement) -> str | None:

@@ -288,6 +288,16 @@ def test_a_strip_moved_during_the_job_gets_its_result_where_it_is_now(part, scen
     assert (left(result), result.channel) == (110, 6)
 
 
+def test_a_half_written_frame_left_in_the_folder_does_not_hinder_the_result(part, scene, clip):
+    (job,) = start(part)
+    (job.folder / "frames").mkdir()
+    (job.folder / "frames" / ".4711.part.000003.png").write_bytes(b"half")
+    poll_until(part, lambda: not job.is_open)
+    assert job.state == "done", job.message
+    names = [element.filename for element in results(scene)[0].elements]
+    assert names == [f"{number:06d}.png" for number in range(1, 7)]
+
+
 def test_loading_another_file_during_a_job_loses_nothing(part, scene, clip, tmp_path, queue):
     recovery = part("operators.recovery")
     blend = tmp_path / "Schnitt eins.blend"
