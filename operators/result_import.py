@@ -68,9 +68,13 @@ def load_placement(job_folder: Path) -> Placement | None:
 
 
 def find_source(placement: Placement) -> strips.Place | None:
-    """The source strip in the open file; None when it, its scene or its file is not there."""
+    """The source strip in the open file; None when it, its scene or its file is not there.
+
+    The job's own scene comes first: a copy of the scene may hold the strip's UUID as well.
+    """
     strips.settle(bpy.data.scenes)
-    place = strips.find(bpy.data.scenes, placement.strip)
+    scenes = sorted(bpy.data.scenes, key=lambda scene: scene.name != placement.scene)
+    place = strips.find(scenes, placement.strip)
     scene = bpy.data.scenes.get(placement.scene)
     if place is None and scene is not None and placement.blend == bpy.data.filepath:
         place = strips.find_named(scene, placement.strip_name)

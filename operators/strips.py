@@ -17,6 +17,7 @@ import bpy
 
 UUID_KEY = "delta_strip_uuid"
 _NAME_KEY = "delta_strip_name"
+_SCENE_KEY = "delta_strip_scene"
 PICTURE_FILES = ("MOVIE", "IMAGE")
 
 
@@ -194,13 +195,15 @@ def mark(strip: Any) -> str:
     if not strip.get(UUID_KEY):
         strip[UUID_KEY] = os.urandom(16).hex()
         strip[_NAME_KEY] = strip.name
+        strip[_SCENE_KEY] = strip.id_data.name
     return strip[UUID_KEY]
 
 
 def settle(scenes: Any) -> None:
     """Give each strip that was duplicated with its UUID one of its own.
 
-    The one that still has the name under which the UUID was given keeps it.
+    The one that still has the scene and the name under which the UUID was given keeps it: also
+    copying a scene duplicates its strips.
     """
     groups: dict[str, list[Any]] = {}
     for scene in scenes:
@@ -208,10 +211,15 @@ def settle(scenes: Any) -> None:
             if key := place.strip.get(UUID_KEY):
                 groups.setdefault(key, []).append(place.strip)
     for group in groups.values():
-        group.sort(key=lambda strip: strip.name != strip.get(_NAME_KEY))
+        group.sort(key=_strangeness)
         for strip in group[1:]:
             strip[UUID_KEY] = ""
             mark(strip)
+
+
+def _strangeness(strip: Any) -> tuple[bool, bool]:
+    scene = strip.id_data.name
+    return scene != strip.get(_SCENE_KEY, scene), strip.name != strip.get(_NAME_KEY)
 
 
 def find(scenes: Any, key: str) -> Place | None:

@@ -24,7 +24,7 @@ if HAS_BLENDER:
     import bpy
 
     from tests.blender.pictures import write_sequence
-    from tests.blender.timeline import make_movie
+    from tests.blender.timeline import add_images, make_movie, select_only
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -86,3 +86,34 @@ def scene(tmp_path: Path, part):
     yield scene
     part("operators.jobs").queue.shut_down()
     part("operators.recovery").found.clear()
+
+
+@pytest.fixture
+def fake(part, monkeypatch):
+    """Use the fake engine in a scenario of its own."""
+    client = part("engine.client")
+    clean = part("engine.child_process").clean_environment
+    monkeypatch.setenv("DELTA_STRIP_PYTHON", sys.executable)
+
+    def use(scenario: str, **variables: str) -> None:
+        command = [sys.executable, str(ROOT / "tests/fake_engine.py"), scenario]
+        environment = clean({f"FAKE_ENGINE_{name}": value for name, value in variables.items()})
+        monkeypatch.setattr(client, "engine_command", lambda *_: (command, environment))
+
+    use("normal")
+    return use
+
+
+@pytest.fixture
+def clip(scene, tmp_path, fake):
+    """Six pictures as an image strip, frames 10 to 15."""
+    strip = add_images(
+        scene.sequence_editor, write_sequence(tmp_path / "Bilder für ä", 6), start=10, name="clip"
+    )
+    select_only(scene, strip)
+    return strip
+
+
+@pytest.fixture
+def queue(part, scene):
+    return part("operators.jobs").queue

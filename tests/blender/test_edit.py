@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.blender.conftest import MODULE, ROOT
+from tests.blender.editing import poll_until, press_edit, refused, results, start
 from tests.blender.pictures import frame, read_png, write_sequence
 from tests.blender.timeline import (
     add_effect,
@@ -23,68 +24,6 @@ from tests.blender.timeline import (
     select_only,
     trim,
 )
-
-
-@pytest.fixture
-def fake(part, monkeypatch):
-    """Use the fake engine in a scenario of its own."""
-    client = part("engine.client")
-    clean = part("engine.child_process").clean_environment
-    monkeypatch.setenv("DELTA_STRIP_PYTHON", sys.executable)
-
-    def use(scenario: str, **variables: str) -> None:
-        command = [sys.executable, str(ROOT / "tests/fake_engine.py"), scenario]
-        environment = clean({f"FAKE_ENGINE_{name}": value for name, value in variables.items()})
-        monkeypatch.setattr(client, "engine_command", lambda *_: (command, environment))
-
-    use("normal")
-    return use
-
-
-@pytest.fixture
-def clip(scene, tmp_path, fake):
-    """Six pictures as an image strip, frames 10 to 15."""
-    strip = add_images(
-        scene.sequence_editor, write_sequence(tmp_path / "Bilder für ä", 6), start=10, name="clip"
-    )
-    select_only(scene, strip)
-    return strip
-
-
-@pytest.fixture
-def queue(part, scene):
-    return part("operators.jobs").queue
-
-
-def strip_named(scene, name):
-    return next(s for s in children(scene.sequence_editor) if s.name == name)
-
-
-def results(scene):
-    return [s for s in children(scene.sequence_editor) if s.get("delta_strip_job")]
-
-
-def press_edit() -> set:
-    return bpy.ops.delta_strip.edit("EXEC_DEFAULT")
-
-
-def refused() -> str:
-    with pytest.raises(RuntimeError) as caught:
-        press_edit()
-    return str(caught.value)
-
-
-def start(part) -> list:
-    """Queue the selection as a window does: without waiting."""
-    return part("operators.edit").edit_selection(bpy.context)
-
-
-def poll_until(part, condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, part("operators.jobs").queue.jobs
-        part("operators.jobs").poll()
-        time.sleep(0.01)
 
 
 def test_the_result_comes_in_above_its_source_with_everything_copied(scene, clip, queue):
