@@ -7,13 +7,14 @@ A backbone is a folder in the diffusers layout with a card, `delta_strip.json`, 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import BackboneError, EngineError
 from .job import EditSettings, Method
-from .schema import from_plain, loads
+from .schema import check_limits, from_plain, loads, setting
 
 CARD_NAME = "delta_strip.json"
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "vendor" / "models"
@@ -29,6 +30,14 @@ class RecommendedSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """A file of a backbone and its checksum."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackboneCard:
     """What must be known about a backbone before it is loaded.
 
@@ -39,6 +48,7 @@ class BackboneCard:
         working_pixels: Area in px (width · height) at which it works best.
         size_multiple: Width and height must be multiples of this, in px.
         note: A limit the editor must know, one sentence; may be empty.
+        files: Checksums to verify when it is loaded; paths relative to the folder.
     """
 
     folder: Path
@@ -51,6 +61,7 @@ class BackboneCard:
     size_multiple: int
     note: str
     recommended_settings: tuple[RecommendedSettings, ...]
+    files: tuple[ModelFile, ...] = ()
 
     def recommended(self, method: Method) -> EditSettings:
         """The settings to start from; the method's own defaults where the card names none."""
@@ -58,6 +69,28 @@ class BackboneCard:
             if entry.method == method:
                 return entry.settings
         return EditSettings()
+
+    def verify(self) -> None:
+        """Compare every file that has a checksum with it.
+
+        Raises:
+            BackboneError: a file is missing or differs.
+        """
+        for file in self.files:
+            path = self.folder / file.path
+            try:
+                with path.open("rb") as stream:
+                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError:
+                raise BackboneError(
+                    f"{self.folder} is incomplete: {file.path} is missing.",
+                    hint="Copy or download the folder again.",
+                ) from None
+            if found != file.sha256:
+                raise BackboneError(
+                    f"{path} is damaged: its checksum is {found[:12]}…, not {file.sha256[:12]}….",
+                    hint="Copy or download the folder again.",
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +101,15 @@ class _CardFile:
     title: str
     kind: str
     licence: str
-    window_frames: int
-    working_pixels: int
-    size_multiple: int
+    window_frames: int = setting(doc="frames seen at once", minimum=1, maximum=1000)
+    working_pixels: int = setting(doc="area it works best at", unit="px", minimum=256)
+    size_multiple: int = setting(doc="sizes are multiples of this", unit="px", minimum=1)
     note: str = ""
     recommended_settings: tuple[RecommendedSettings, ...] = ()
+    files: tuple[ModelFile, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_limits(self)
 
 
 def read_card(folder: Path) -> BackboneCard:

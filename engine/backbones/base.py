@@ -24,12 +24,18 @@ class Backbone(ABC):
         device: Where its arithmetic runs.
         alphas_cumprod: ᾱ_t of the noise schedule, `(timesteps,)`, float64 on the CPU.
         latent_factor: Pixels per latent, in each direction.
+        token_limit: Most tokens of a prompt that have an effect, start and end included.
     """
 
     card: BackboneCard
     device: torch.device
     alphas_cumprod: Tensor
     latent_factor: int
+    token_limit: int
+
+    @abstractmethod
+    def token_count(self, prompt: str) -> int:
+        """Tokens of a prompt, start and end included."""
 
     @abstractmethod
     def encode(self, frames: Tensor) -> Tensor:

@@ -60,13 +60,24 @@ def load_backbone(card: BackboneCard, *, device: torch.device, dtype: torch.dtyp
         )
     try:
         return LOADERS[card.kind](card, device=device, dtype=dtype)  # type: ignore[call-arg]
-    except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+    except (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError) as error:
+        if is_out_of_memory(error):
             raise
         raise BackboneError(
-            f"{card.folder} cannot be loaded: {str(error).splitlines()[0]}",
+            f"{card.folder} cannot be loaded: {(str(error) or repr(error)).splitlines()[0]}",
             hint="The folder may be damaged: copy or download it again.",
         ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that a device's memory ran out.
+
+    CUDA has a class for it; the CPU's and MPS's allocators raise a plain RuntimeError.
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    signs = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 class LoadedBackbones:

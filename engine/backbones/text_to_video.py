@@ -41,8 +41,7 @@ PICKLE_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 
 
 class TextToVideo(Backbone):
-    """ModelScope's architecture: spatial and temporal U-Net over autoencoder latents, frame by
-    frame.
+    """ModelScope's architecture: a spatial and temporal U-Net over latents of single frames.
 
     Args:
         card: Describes the folder to load.
@@ -52,36 +51,33 @@ class TextToVideo(Backbone):
 
     def __init__(self, card: BackboneCard, *, device: torch.device, dtype: torch.dtype) -> None:
         check_folder(card.folder)
+        card.verify()
         disable_progress_bar()  # its bar would run through the command line's own
         self.card = card
         self.device = device
         folder = card.folder
-        options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
-        self._unet = UNet3DConditionModel.from_pretrained(
-            folder, subfolder="unet", torch_dtype=dtype, **options
-        )
+        self._unet = _load(UNet3DConditionModel, folder, "unet", torch_dtype=dtype)
         # The autoencoder and the text encoder always run in float32: they are a small part of the
         # work, and half precision in the decoder is visible as banding.
-        self._vae: Any = AutoencoderKL.from_pretrained(
-            folder, subfolder="vae", torch_dtype=torch.float32, **options
-        )
-        self._text_encoder = CLIPTextModel.from_pretrained(
-            folder, subfolder="text_encoder", dtype=torch.float32, **options
-        )
+        self._vae = _load(AutoencoderKL, folder, "vae", torch_dtype=torch.float32)
+        self._text_encoder = _load(CLIPTextModel, folder, "text_encoder", dtype=torch.float32)
         self._tokenizer = CLIPTokenizer.from_pretrained(
             folder, subfolder="tokenizer", local_files_only=True
         )
-        # Any: diffusers and transformers wrap eval() and to() in types that pyright cannot follow.
-        models: tuple[Any, ...] = (self._unet, self._vae, self._text_encoder)
-        for model in models:
+        for model in (self._unet, self._vae, self._text_encoder):
             # eval(): the temporal convolutions have dropout, which would make equal branches
             # differ.
             model.eval().requires_grad_(False).to(device)
+        self.token_limit = int(self._tokenizer.model_max_length)
         scheduler = load_scheduler(folder)
         self.alphas_cumprod = scheduler.alphas_cumprod.double()
         self._prediction_type: str = scheduler.config["prediction_type"]
         self._scaling_factor: float = self._vae.config["scaling_factor"]
         self.latent_factor = 2 ** (len(self._vae.config["block_out_channels"]) - 1)
+
+    def token_count(self, prompt: str) -> int:
+        """See `Backbone.token_count`."""
+        return len(self._tokenizer(prompt, truncation=False, verbose=False).input_ids)
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
@@ -106,7 +102,7 @@ class TextToVideo(Backbone):
         tokens = self._tokenizer(
             list(prompts),
             padding="max_length",
-            max_length=self._tokenizer.model_max_length,
+            max_length=self.token_limit,
             truncation=True,
             return_tensors="pt",
         ).input_ids.to(self.device)
@@ -127,13 +123,37 @@ class TextToVideo(Backbone):
         return alpha_t * prediction + sigma_t * z_t
 
 
+def _load(cls: Any, folder: Path, part: str, **options: Any) -> Any:
+    """A model with every one of its weights from the folder, none left at random.
+
+    Any: diffusers and transformers wrap their classes in types that pyright cannot follow.
+    """
+    model, info = cls.from_pretrained(
+        folder,
+        subfolder=part,
+        local_files_only=True,
+        use_safetensors=True,
+        output_loading_info=True,
+        **options,
+    )
+    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        keys = sorted(map(str, info.get(problem, ())))
+        if keys:
+            raise BackboneError(
+                f"{folder / part} does not fit its configuration: {len(keys)} "
+                f"{problem.replace('_', ' ')}, the first is {keys[0]}.",
+                hint="The folder may be damaged or incomplete: copy or download it again.",
+            )
+    return model
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder that is incomplete, holds pickled weights, or names other classes.
 
     Raises:
         BackboneError: naming the file or class and what was expected.
     """
-    pickles = sorted(p.name for p in folder.rglob("*") if p.suffix in PICKLE_SUFFIXES)
+    pickles = sorted(p.name for p in folder.rglob("*") if p.suffix.lower() in PICKLE_SUFFIXES)
     if pickles:
         raise BackboneError(
             f"{folder} holds pickled weights ({pickles[0]}), which can run code when loaded.",
@@ -141,7 +161,8 @@ def check_folder(folder: Path) -> None:
         )
     index = _read_json(folder / "model_index.json")
     for part, expected in CLASSES.items():
-        found = index.get(part, [None, None])[1]
+        entry = index.get(part)
+        found = entry[1] if isinstance(entry, list) and len(entry) == 2 else entry
         if found != expected:
             raise BackboneError(
                 f"{folder}: {part} is {found}, a text-to-video folder has {expected}.",

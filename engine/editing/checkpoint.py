@@ -21,15 +21,23 @@ _TENSORS = ("z_target", "z_average")
 _NUMBERS = [f.name for f in fields(EditState) if f.name not in _TENSORS]
 
 
-def identity_of(job_text: str, card: BackboneCard, size: tuple[int, int]) -> str:
-    """A hash of everything the latents depend on: job.json, the backbone's files, the working
-    size."""
+def identity_of(
+    job_text: str, card: BackboneCard, size: tuple[int, int], machine: tuple[str, ...]
+) -> str:
+    """A hash of everything the latents depend on.
+
+    Args:
+        job_text: job.json.
+        card: The backbone; its files' names and sizes count.
+        size: Working width and height, in px.
+        machine: Device, precision and versions as resolved: another arithmetic is another edit.
+    """
     digest = hashlib.sha256(job_text.encode())
     for path in sorted(p for p in card.folder.rglob("*") if p.is_file()):
         # Names and sizes, not contents: hashing gigabytes at every start would cost more than a
         # step.
         digest.update(f"{path.relative_to(card.folder)} {path.stat().st_size}\n".encode())
-    digest.update(f"{size}".encode())
+    digest.update(f"{size} {machine}".encode())
     return digest.hexdigest()
 
 

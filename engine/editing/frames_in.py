@@ -114,4 +114,10 @@ def encode_clip(
         )
     z_source = torch.cat(latents)
     mask = torch.cat(masks)[:, None].to(z_source)
+    if not bool(mask.any()):
+        raise MaskError(
+            f"The mask frees nothing at the backbone's working size of {size.padded_width}×"
+            f"{size.padded_height} px: what is brighter than black is too dim or too thin.",
+            hint="Paint the mask in white, make it larger, or lower its feather.",
+        )
     return Clip(z_source=z_source, mask=mask, media_frames=job.source.frames), size

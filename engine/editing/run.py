@@ -15,7 +15,7 @@ import torch
 from .. import __version__, job_store
 from ..atomic_file import write_atomic
 from ..backbones.base import Backbone
-from ..backbones.loading import LoadedBackbones, choose_device, choose_dtype
+from ..backbones.loading import LoadedBackbones, choose_device, choose_dtype, is_out_of_memory
 from ..errors import CancelledError, OutOfMemoryError
 from ..job import EditJob
 from ..protocol import StageName
@@ -53,7 +53,9 @@ def run_job(job_dir: Path, reporter: Reporter, *, backbones: LoadedBackbones | N
     run = _Run(job, job_dir, reporter, backbones or LoadedBackbones())
     try:
         return run.execute(scale=1.0)
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         if job.size is not None:
             raise _out_of_memory(run, error) from error
     reporter.warning(
@@ -63,7 +65,9 @@ def run_job(job_dir: Path, reporter: Reporter, *, backbones: LoadedBackbones | N
     run.free_memory()
     try:
         return run.execute(scale=SMALLER)
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise _out_of_memory(run, error) from error
 
 
@@ -133,6 +137,7 @@ class _Run:
 
     def _optimise(self, backbone: Backbone, clip: Clip, working: tuple[int, int]) -> EditState:
         job = self.job
+        self._warn_about_long_prompts(backbone)
         edit = Edit(
             backbone,
             clip,
@@ -142,7 +147,8 @@ class _Run:
             seed=job.seed,
             check=self.reporter.check_cancelled,
         )
-        identity = identity_of(dumps(job), self.card, working)
+        machine = (self.device.type, str(self.dtype), torch.__version__)
+        identity = identity_of(dumps(job), self.card, working, machine)
         state = load_checkpoint(self.job_dir, identity, backbone.device) or edit.start()
         saved = time.monotonic()
         self.reporter.progress(state.step, job.settings.steps)
@@ -158,6 +164,16 @@ class _Run:
             raise
         save_checkpoint(self.job_dir, state, identity)
         return state
+
+    def _warn_about_long_prompts(self, backbone: Backbone) -> None:
+        for prompt in (self.job.source_prompt, self.job.target_prompt):
+            count = backbone.token_count(prompt)
+            if count > backbone.token_limit:
+                self.reporter.warning(
+                    f"“{prompt[:40]}…” has {count} tokens; the backbone reads the first "
+                    f"{backbone.token_limit}, the rest has no effect.",
+                    hint="Shorten the prompt.",
+                )
 
     def _result(
         self, state: EditState, working: tuple[int, int], shape: tuple[int, int]

@@ -37,7 +37,11 @@ class StandIn(Backbone):
         self.device = torch.device("cpu")
         self.alphas_cumprod = torch.linspace(0.999, 0.01, 1000, dtype=torch.float64)
         self.latent_factor = 1
+        self.token_limit = 8
         self.calls = []
+
+    def token_count(self, prompt):
+        return len(prompt.split())
 
     def encode(self, frames):
         return frames * 2 - 1

@@ -6,11 +6,13 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from engine.backbones.loading import (
     LoadedBackbones,
     choose_device,
     choose_dtype,
+    is_out_of_memory,
     load_backbone,
 )
 from engine.errors import BackboneError, DeviceError
@@ -150,11 +152,60 @@ def test_an_unknown_schedule_is_refused(folder, change, message):
         load(folder)
 
 
-def test_damaged_weights_are_refused(folder):
+def test_weights_that_differ_from_their_checksum_are_refused(folder):
+    path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BackboneError, match="is damaged: its checksum"):
+        load(folder)
+
+
+def test_cut_off_weights_without_a_checksum_are_refused(folder):
+    change_json(folder / "delta_strip.json", files=[])
     path = folder / "vae" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(BackboneError, match="cannot be loaded"):
         load(folder)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_folder_that_lacks_a_tensor_is_refused_not_filled_with_random_numbers(folder, part):
+    change_json(folder / "delta_strip.json", files=[])
+    path = next((folder / part).glob("*.safetensors"))
+    tensors = load_file(path)
+    del tensors[sorted(tensors)[0]]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(BackboneError, match=r"missing keys|cannot be loaded"):
+        load(folder)
+
+
+@pytest.mark.parametrize("change", [{"unet": "x"}, {"vae": None}, {"tokenizer": ["transformers"]}])
+def test_a_model_index_of_another_form_is_refused(folder, change):
+    change_json(folder / "model_index.json", **change)
+    with pytest.raises(BackboneError, match="a text-to-video folder has"):
+        load(folder)
+
+
+def test_a_broken_tokenizer_is_refused(folder):
+    (folder / "tokenizer" / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(BackboneError, match="cannot be loaded"):
+        load(folder)
+
+
+@pytest.mark.parametrize("change", [{"window_frames": 0}, {"working_pixels": -5}])
+def test_a_card_with_impossible_numbers_is_refused(folder, change):
+    change_json(folder / "delta_strip.json", **change)
+    with pytest.raises(BackboneError, match=f"{next(iter(change))} is"):
+        read_card(folder)
+
+
+def test_the_allocators_errors_of_all_devices_count_as_out_of_memory():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(RuntimeError("MPS backend out of memory (allocated 9 GB)"))
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
 
 
 def test_a_folder_without_a_card_or_with_a_damaged_one_is_refused(tmp_path, folder):

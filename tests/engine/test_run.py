@@ -162,6 +162,20 @@ def test_an_empty_mask_is_refused(tmp_path):
         run(job, tmp_path / "job")
 
 
+def test_a_mask_too_dim_to_free_anything_is_refused(tmp_path):
+    job, clip = movie_job(tmp_path / "in", frames=2)
+    dim = as_images(job, tmp_path / "dim", np.full_like(clip.frames, 20)).source
+    with pytest.raises(MaskError, match="frees nothing"):
+        run(replace(job, mask=Mask(media=dim)), tmp_path / "job")
+
+
+def test_a_prompt_longer_than_the_backbone_reads_gets_a_warning(tmp_path):
+    job, _ = movie_job(tmp_path / "in", frames=2)
+    recorder = Recorder()
+    run(replace(job, target_prompt="a blue ball " * 10), tmp_path / "job", recorder)
+    assert "tokens" in recorder.warnings[0]
+
+
 def test_a_missing_clip_is_refused(tmp_path):
     job, _ = movie_job(tmp_path / "in", frames=2)
     (tmp_path / "in" / "clip.mkv").unlink()
