@@ -99,6 +99,7 @@ def queue_job(place: strips.Place, export: Export) -> jobs.QueuedJob:
         if export.renderings:
             background_render.prepare(folder, export.renderings)
         recovery.remember_root(root)
+        recovery.follow_file(folder)
     except OSError as error:
         raise StorageError(
             f"The job cannot be written to {root}: {error.strerror or error}.",

@@ -7,7 +7,7 @@ Their folders are found through a list of the folders that ever held jobs, in th
 from __future__ import annotations
 
 import atexit
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,12 @@ class Recovered:
 
 
 found: list[Recovered] = []
+_of_open_file: set[Path] = set()
+
+
+def follow_file(job_folder: Path) -> None:
+    """Keep the job's placement up to date when the open file is saved, or saved elsewhere."""
+    _of_open_file.add(job_folder)
 
 
 def remember_root(root: Path) -> None:
@@ -114,12 +120,26 @@ def scan_quietly() -> None:
 
 @persistent
 def _after_load(_path: Any) -> None:
+    _of_open_file.clear()
     scan_quietly()
+
+
+@persistent
+def _after_save(_path: Any) -> None:
+    for folder in _of_open_file:
+        placement = result_import.load_placement(folder)
+        if placement is None or placement.blend == bpy.data.filepath:
+            continue
+        try:
+            result_import.save_placement(folder, replace(placement, blend=bpy.data.filepath))
+        except (EngineError, OSError) as error:
+            print(f"Delta Strip: {error}")
 
 
 def register() -> None:
     """Look for jobs at the start and after each load; end the engine with Blender."""
     bpy.app.handlers.load_post.append(_after_load)
+    bpy.app.handlers.save_post.append(_after_save)
     # Later: during registration the file may not be read.
     if not bpy.app.background:
         bpy.app.timers.register(scan_quietly, first_interval=0.5)
@@ -129,9 +149,11 @@ def register() -> None:
 def unregister() -> None:
     """Undo `register`, and end the engine."""
     bpy.app.handlers.load_post.remove(_after_load)
+    bpy.app.handlers.save_post.remove(_after_save)
     for function in (scan_quietly, jobs.poll):
         if bpy.app.timers.is_registered(function):
             bpy.app.timers.unregister(function)
     atexit.unregister(jobs.queue.shut_down)
     jobs.queue.shut_down()
     found.clear()
+    _of_open_file.clear()

@@ -4,6 +4,7 @@ import bpy
 import pytest
 
 from tests.blender.editing import poll_until, results, start
+from tests.blender.timeline import children
 
 
 @pytest.mark.parametrize("name", ["A copy", "Z copy"])
@@ -33,3 +34,31 @@ def test_an_edit_in_a_copied_scene_and_one_in_the_original_come_back_where_they_
     poll_until(part, lambda: not (first.is_open or second.is_open))
     assert [s["delta_strip_job"] for s in results(scene)] == [str(first.folder)]
     assert [s["delta_strip_job"] for s in results(copy)] == [str(second.folder)]
+
+
+def test_undo_after_the_first_save_does_not_lose_the_result(part, scene, clip, tmp_path):
+    bpy.ops.ed.undo_push(message="one")
+    scene.delta_strip.target_prompt = "a green ball"
+    bpy.ops.ed.undo_push(message="two")
+    (job,) = start(part)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    bpy.ops.ed.undo()
+    assert not children(bpy.context.scene.sequence_editor)["clip"].get("delta_strip_uuid")
+    poll_until(part, lambda: not job.is_open)
+    assert job.state == "done", job.message
+    assert len(results(bpy.context.scene)) == 1
+
+
+def test_a_job_of_another_file_does_not_follow_the_one_that_is_saved(part, scene, clip, tmp_path):
+    (job,) = start(part)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
+    assert part("operators.result_import").load_placement(job.folder).blend == ""
+
+
+def test_saving_a_copy_leaves_the_jobs_with_the_open_file(part, scene, clip, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    (job,) = start(part)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "copy.blend"), copy=True)
+    placement = part("operators.result_import").load_placement(job.folder)
+    assert placement.blend == str(tmp_path / "film.blend")
