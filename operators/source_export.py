@@ -11,14 +11,12 @@ transform, crop and flip; in *scene space* they are what the scene shows, at its
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-import bpy
-
-from ..engine.errors import InvalidJobError, MaskError, MediaError
+from ..engine.errors import InvalidJobError, MaskError
 from ..engine.job import Media
 from . import strips
+from .source_files import absolute, check_files, frame_map, unreadable
 
 SOURCE_FOLDER = "source"
 MASK_FOLDER = "mask"
@@ -77,7 +75,7 @@ def plan_export(
 
     Raises:
         InvalidJobError: The strip cannot be edited.
-        MediaError: A file is missing.
+        EngineError: A file is missing.
         MaskError: The mask strip cannot be used.
     """
     check_strip(place)
@@ -154,41 +152,6 @@ def check_mask(place: strips.Place, mask: strips.Place) -> None:
     check_files(mask.strip)
 
 
-def check_files(strip: Any, *, is_quick: bool = False) -> None:
-    """Refuse a strip whose files, or those of the strips it is made of, are missing."""
-    if strip.type == "META":
-        for child in strips.children(strip):
-            if child.type != "SOUND":
-                check_files(child, is_quick=is_quick)
-    for part in strips.inputs(strip):
-        check_files(part, is_quick=is_quick)
-    paths = media_paths(strip)
-    for path in {*paths[:1], *paths[-1:]} if is_quick else paths:
-        if not path.is_file():
-            raise MediaError(
-                f"“{strip.name}” cannot be read: {path} does not exist.",
-                hint="Find the missing file (File > External Data), or select another strip.",
-            )
-
-
-def media_paths(strip: Any) -> list[Path]:
-    """The files a movie or image strip shows; none for other strips."""
-    if strip.type == "MOVIE":
-        return [Path(absolute(strip.filepath))]
-    if strip.type != "IMAGE":
-        return []
-    folder = Path(absolute(strip.directory))
-    names = [element.filename for element in strip.elements]
-    frames = range(strips.left(strip), strips.right(strip))
-    shown = {min(index, len(names) - 1) for index in frame_map(strip, frames)}
-    return [folder / names[index] for index in sorted(shown)]
-
-
-def absolute(path: str) -> str:
-    """A path of Blender's (// is the .blend's folder) as the operating system's."""
-    return str(Path(bpy.path.abspath(path)).absolute())
-
-
 def has_media_space(strip: Any) -> bool:
     """Whether the strip shows files whose size is known."""
     return strip.type in strips.PICTURE_FILES and min(strips.media_size(strip)) > 0
@@ -228,7 +191,9 @@ def needs_rendering(strip: Any) -> str:
         return "it is retimed"
     if strip.use_deinterlace or getattr(strip, "use_multiview", False):
         return "it is deinterlaced or stereoscopic"
-    return "it shows another stream" if getattr(strip, "stream_index", 0) else ""
+    if getattr(strip, "stream_index", 0):
+        return "it shows another stream"
+    return unreadable(strip)
 
 
 def make_clip(
@@ -261,10 +226,3 @@ def direct_media(strip: Any, frames: range | list[int]) -> Media:
     files = tuple(element.filename for element in strip.elements)
     numbers = tuple(min(number, len(files) - 1) for number in numbers)
     return Media(path=absolute(strip.directory), kind="images", frames=numbers, files=files)
-
-
-def frame_map(strip: Any, frames: range | list[int]) -> list[int]:
-    """Index in the media for each frame of the scene; before and after the content it is held."""
-    start, length = strips.content_start(strip), strips.content_duration(strip)
-    offset = strips.content_trim(strip)[0]
-    return [min(max(frame - start, 0), length - 1) + offset for frame in frames]

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy through strips.py, never torch): the files a strip shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..engine.errors import MediaError
+from . import movie_timing, strips
+
+ENGINE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".tga")
+"""Pictures the engine reads itself: `IMAGE_SUFFIXES` of engine/video/images.py."""
+
+
+def check_files(strip: Any, *, is_quick: bool = False) -> None:
+    """Refuse a strip whose files, or those of the strips it is made of, are missing."""
+    if strip.type == "META":
+        for child in strips.children(strip):
+            if child.type != "SOUND":
+                check_files(child, is_quick=is_quick)
+    for part in strips.inputs(strip):
+        check_files(part, is_quick=is_quick)
+    paths = media_paths(strip)
+    for path in {*paths[:1], *paths[-1:]} if is_quick else paths:
+        if not path.is_file():
+            raise MediaError(
+                f"“{strip.name}” cannot be read: {path} does not exist.",
+                hint="Find the missing file (File > External Data), or select another strip.",
+            )
+
+
+def media_paths(strip: Any) -> list[Path]:
+    """The files a movie or image strip shows; none for other strips."""
+    if strip.type == "MOVIE":
+        return [Path(absolute(strip.filepath))]
+    if strip.type != "IMAGE":
+        return []
+    folder = Path(absolute(strip.directory))
+    names = [element.filename for element in strip.elements]
+    frames = range(strips.left(strip), strips.right(strip))
+    shown = {min(index, len(names) - 1) for index in frame_map(strip, frames)}
+    return [folder / names[index] for index in sorted(shown)]
+
+
+def absolute(path: str) -> str:
+    """A path of Blender's (// is the .blend's folder) as the operating system's."""
+    return str(Path(bpy.path.abspath(path)).absolute())
+
+
+def frame_map(strip: Any, frames: range | list[int]) -> list[int]:
+    """Index in the media for each frame of the scene; before and after the content it is held."""
+    start, length = strips.content_start(strip), strips.content_duration(strip)
+    offset = strips.content_trim(strip)[0]
+    return [min(max(frame - start, 0), length - 1) + offset for frame in frames]
+
+
+def unreadable(strip: Any) -> str:
+    """Why the engine cannot take the strip's pictures from its files; empty when it can."""
+    if strip.type == "MOVIE" and movie_timing.is_variable(media_paths(strip)[0], strip.fps):
+        return "its frame rate varies"
+    return ""
