@@ -36,16 +36,6 @@ IMPORTED = "imported"
 _RUN_LOCK = ".run.lock"
 _CLAIM_LOCK = ".claim.lock"
 _INPUTS = ("source", "mask")
-_OUTPUTS = (
-    CHECKPOINT,
-    FRAMES,
-    "edited.mp4",
-    "edited.mkv",
-    "compare.png",
-    RESULT,
-    FAILURE,
-    IMPORTED,
-)
 _NAME_LENGTH = 40
 
 
@@ -232,25 +222,6 @@ def clean(root: Path, *, older_than_seconds: float, now: float | None = None) ->
                 removed.append(target)
                 freed += size
     return Cleaned(tuple(removed), freed)
-
-
-def clear(job_dir: Path) -> None:
-    """Remove everything a run wrote, and the job, from a folder; files of others stay.
-
-    Raises:
-        StorageError: Something cannot be removed.
-    """
-    for name in (JOB, *_OUTPUTS):
-        if not remove(job_dir / name):
-            raise StorageError(
-                f"{job_dir / name} cannot be removed.", hint="Choose another folder."
-            )
-
-
-def has_outputs(job_dir: Path) -> bool:
-    """Whether a folder holds anything that a run would write over."""
-    names = (name for name in _OUTPUTS if name != FAILURE)
-    return any((job_dir / name).exists() for name in names)
 
 
 def remove(path: Path) -> bool:

@@ -8,16 +8,27 @@ or refused.
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Literal
 
 from . import job_store
 from .atomic_file import storage_error, write_atomic
-from .errors import EngineError, InvalidJobError
+from .errors import EngineError, InvalidJobError, StorageError
 from .job import EditJob, Media
 from .schema import dumps
 
 Plan = Literal["begin", "resume", "done"]
+
+_MOVIES_AND_SHEET = ("edited.mp4", "edited.mkv", "compare.png")
+_RESULTS = (
+    job_store.CHECKPOINT,
+    job_store.FRAMES,
+    *_MOVIES_AND_SHEET,
+    job_store.RESULT,
+    job_store.IMPORTED,
+)
+_FRAME_NAME = re.compile(r"\d{6,}\.png")
 
 
 def prepare_folder(job_dir: Path, job: EditJob, *, overwrite: bool) -> Plan:
@@ -26,16 +37,17 @@ def prepare_folder(job_dir: Path, job: EditJob, *, overwrite: bool) -> Plan:
     Args:
         job_dir: The folder; made when missing. Files that no run writes are left alone.
         job: The edit.
-        overwrite: Remove what an earlier run left.
+        overwrite: Remove what an earlier run left; its job.json is the proof that one did.
 
     Returns:
         `begin` for a new run, `resume` when the folder holds the beginning of this very job,
         `done` when it holds its result.
 
     Raises:
-        InvalidJobError: The folder holds something else, or its job is running.
+        InvalidJobError: The folder holds something else or the clip itself, or its job is running.
         StorageError: It cannot be written.
     """
+    _refuse_inputs_among_outputs(job_dir, job)
     try:
         job_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -46,17 +58,93 @@ def prepare_folder(job_dir: Path, job: EditJob, *, overwrite: bool) -> Plan:
             f"Another process is running the job in {job_dir}.",
             hint="Wait until it has ended, or choose another folder.",
         )
-    if overwrite:
-        job_store.clear(job_dir)
+    if overwrite and _holds_a_job_of_ours(job_dir):
+        clear(job_dir)
     elif has_job and _is_same(job_dir, job):
         return "done" if job_store.state(job_dir) in ("done", "imported") else "resume"
-    elif job_store.has_outputs(job_dir):
-        raise InvalidJobError(
+    elif has_outputs(job_dir):
+        raise _occupied(job_dir)
+    write_atomic(job_dir / job_store.JOB, dumps(job, indent=1) + "\n")
+    return "begin"
+
+
+def clear(job_dir: Path) -> None:
+    """Remove everything a run wrote, and the job, from a folder; files of others stay.
+
+    Raises:
+        StorageError: Something cannot be removed.
+    """
+    frames = job_dir / job_store.FRAMES
+    targets = [job_dir / name for name in (job_store.JOB, job_store.FAILURE, *_RESULTS)]
+    if frames.is_dir() and not frames.is_symlink():
+        targets.remove(frames)
+        targets += [p for p in frames.iterdir() if _FRAME_NAME.fullmatch(p.name) and p.is_file()]
+    for path in targets:
+        if not job_store.remove(path):
+            raise StorageError(f"{path} cannot be removed.", hint="Choose another folder.")
+    with contextlib.suppress(OSError):  # what is no frame keeps the folder
+        frames.rmdir()
+
+
+def has_outputs(job_dir: Path) -> bool:
+    """Whether a folder holds anything that a run would write over."""
+    return any((job_dir / name).exists() for name in _RESULTS)
+
+
+def _holds_a_job_of_ours(job_dir: Path) -> bool:
+    try:
+        job_store.load(job_dir)
+    except EngineError:
+        return False
+    return True
+
+
+def _occupied(job_dir: Path) -> InvalidJobError:
+    if _holds_a_job_of_ours(job_dir):
+        return InvalidJobError(
             f"{job_dir} holds the result, or the beginning, of another edit.",
             hint="Choose another folder with -o, or replace what is there with --overwrite.",
         )
-    write_atomic(job_dir / job_store.JOB, dumps(job, indent=1) + "\n")
-    return "begin"
+    found = next(name for name in _RESULTS if (job_dir / name).exists())
+    return InvalidJobError(
+        f"{job_dir} holds {found}, and no {job_store.JOB} that says an edit made it.",
+        hint="Choose another folder with -o, or move what is there away.",
+    )
+
+
+def _refuse_inputs_among_outputs(job_dir: Path, job: EditJob) -> None:
+    """Refuse a clip or mask that the run, or --overwrite, would write over."""
+    names = (job_store.JOB, job_store.FAILURE, job_store.LOG, *_RESULTS)
+    outputs = {(job_dir / name).resolve() for name in names}
+    for what, media in _media(job):
+        # A folder of one picture may be the home of many other things; of the clip it never is.
+        is_sequence = what == "clip" or len(media.files) > 1
+        if media.kind == "images" and is_sequence and _same_place(media.path, job_dir):
+            raise InvalidJobError(
+                f"{job_dir} is the folder of the {what}'s pictures; results need their own.",
+                hint="Choose another folder with -o.",
+            )
+        for file in _files(job_dir, media):
+            for path in (file.parent.resolve() / file.name, file.resolve()):  # a link and its end
+                if not outputs.isdisjoint((path, *path.parents)):
+                    raise InvalidJobError(
+                        f"The {what} {file} lies where the edit writes its results.",
+                        hint="Choose another folder with -o.",
+                    )
+
+
+def _same_place(path: str, folder: Path) -> bool:
+    return Path(path).resolve() == folder.resolve()
+
+
+def _media(job: EditJob) -> list[tuple[str, Media]]:
+    mask = job.mask.media if job.mask else None
+    return [("clip", job.source), *([("mask", mask)] if mask else [])]
+
+
+def _files(job_dir: Path, media: Media) -> list[Path]:
+    path = job_store.resolve(job_dir, media.path)
+    return [path] if media.kind == "movie" else [path / name for name in media.files]
 
 
 def _is_same(job_dir: Path, job: EditJob) -> bool:
@@ -66,15 +154,13 @@ def _is_same(job_dir: Path, job: EditJob) -> bool:
             return False
     except EngineError:
         return False
-    media = [job.source, *([job.mask.media] if job.mask and job.mask.media else [])]
     written = (job_dir / job_store.JOB).stat().st_mtime
-    return all(_changed(item, job_dir) <= written for item in media)
+    return all(_changed(job_dir, media) <= written for _, media in _media(job))
 
 
-def _changed(media: Media, job_dir: Path) -> float:
-    path = job_store.resolve(job_dir, media.path)
+def _changed(job_dir: Path, media: Media) -> float:
     newest = 0.0
-    for file in [path] if media.kind == "movie" else [path / name for name in media.files]:
+    for file in _files(job_dir, media):
         with contextlib.suppress(OSError):  # what cannot be read is reported when it is read
             newest = max(newest, file.stat().st_mtime)
     return newest

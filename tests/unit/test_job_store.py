@@ -184,14 +184,6 @@ def test_cleaning_frees_old_jobs_and_never_a_result(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_removing_a_link_leaves_what_it_points_to(job_dir: Path, tmp_path: Path) -> None:
-    touch(tmp_path, "precious/film.mov")
-    (job_dir / "frames").symlink_to(tmp_path / "precious")
-    job_store.clear(job_dir)
-    assert (tmp_path / "precious" / "film.mov").exists()
-    assert not (job_dir / "frames").is_symlink()
-
-
 def test_a_path_of_a_job_stays_inside_its_folder_also_through_links(
     job_dir: Path, tmp_path: Path
 ) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from engine import job_store
 from engine.errors import InvalidJobError
-from engine.job import EditJob
-from engine.output_folder import prepare_folder
+from engine.job import EditJob, Mask, Media
+from engine.output_folder import clear, prepare_folder
 from tests.unit.jobs import make_job, touch
 
 
@@ -84,3 +84,83 @@ def test_a_running_job_is_never_overwritten(tmp_path: Path, job: EditJob) -> Non
     prepare_folder(out, job, overwrite=False)
     with job_store.running(out), pytest.raises(InvalidJobError, match="running"):
         prepare_folder(out, job, overwrite=True)
+
+
+def test_removing_a_link_leaves_what_it_points_to(job_dir: Path, tmp_path: Path) -> None:
+    touch(tmp_path, "precious/film.mov")
+    (job_dir / "frames").symlink_to(tmp_path / "precious")
+    clear(job_dir)
+    assert (tmp_path / "precious" / "film.mov").exists()
+    assert not (job_dir / "frames").is_symlink()
+
+
+def images(folder: Path, *names: str) -> Media:
+    touch(folder, *names)
+    return Media(path=str(folder), kind="images", frames=(0,), files=names)
+
+
+def movie(path: Path) -> Media:
+    touch(path.parent, path.name)
+    return Media(path=str(path), kind="movie", frames=(0,))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "name", ["frames/000001.png", "frames/sub/1.png", "compare.png", "1.png", "linked/1.png"]
+)
+def test_pictures_where_the_results_go_are_never_the_clip(
+    tmp_path: Path, name: str, overwrite: bool
+) -> None:
+    out = tmp_path / "shot"
+    clip = images((out / name).parent, Path(name).name, "2.png")
+    if name == "linked/1.png":
+        (out / "frames").symlink_to(out / "linked")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InvalidJobError, match="clip"):
+        prepare_folder(out, make_job(source=clip), overwrite=overwrite)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["edited.mp4", "edited.mkv"])
+def test_a_movie_of_an_earlier_edit_is_not_replaced_by_an_edit_of_itself(
+    tmp_path: Path, job: EditJob, name: str
+) -> None:
+    out = tmp_path / "out"
+    prepare_folder(out, job, overwrite=False)
+    clip = movie(out / name)
+    (tmp_path / "link.mp4").symlink_to(out / name)
+    for source in (clip, movie(tmp_path / "link.mp4")):
+        with pytest.raises(InvalidJobError, match="where the edit writes"):
+            prepare_folder(out, make_job(source=source), overwrite=True)
+    mask = Mask(media=clip)
+    with pytest.raises(InvalidJobError, match="The mask"):
+        prepare_folder(out, make_job(source=job.source, mask=mask), overwrite=True)
+    assert (out / name).exists()
+
+
+def test_a_clip_beside_its_results_is_no_obstacle(tmp_path: Path) -> None:
+    clip, mask = movie(tmp_path / "clip.mp4"), images(tmp_path, "mask.png")
+    job = make_job(source=clip, mask=Mask(media=mask))
+    assert prepare_folder(tmp_path, job, overwrite=True) == "begin"
+
+
+def test_a_folder_that_no_edit_of_ours_made_is_not_cleared(tmp_path: Path, job: EditJob) -> None:
+    out = tmp_path / "out"
+    touch(out, "frames/000001.png", "edited.mp4")
+    for text in (None, "torn", "{}"):
+        if text is not None:
+            (out / "job.json").write_text(text, encoding="utf-8")
+        with pytest.raises(InvalidJobError, match="frames"):
+            prepare_folder(out, job, overwrite=True)
+    assert (out / "frames" / "000001.png").exists()
+    assert (out / "edited.mp4").exists()
+
+
+def test_only_our_own_frames_are_removed_from_the_frames_folder(
+    tmp_path: Path, job: EditJob
+) -> None:
+    out = tmp_path / "out"
+    prepare_folder(out, job, overwrite=False)
+    touch(out, "frames/000001.png", "frames/1000000.png", "frames/notes.txt", "frames/12.png")
+    assert prepare_folder(out, job, overwrite=True) == "begin"
+    assert sorted(p.name for p in (out / "frames").iterdir()) == ["12.png", "notes.txt"]
