@@ -9,6 +9,7 @@ safe.
 from __future__ import annotations
 
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,21 +58,21 @@ class Queue:
         wake()
 
     def step(self) -> None:
-        """Do what can be done now."""
-        if self.engine is not None:
-            for message in self.engine.poll():
-                self._receive(message)
-        job = self.current or next((j for j in self.jobs if j.state == "waiting"), None)
-        if job is None:
-            return
+        """Do what can be done now. Raises nothing: what goes wrong ends the job it happened to."""
         try:
-            self._advance(job)
+            if self.engine is not None:
+                for message in self.engine.poll():
+                    self._receive(message)
+            job = self.current or next((j for j in self.jobs if j.state == "waiting"), None)
+            if job is not None:
+                self._advance(job)
         except EngineError as error:
-            self._drop_render()
-            job.end("failed", error.message, error.hint)
+            self._fail(error.message, error.hint)
         except OSError as error:
-            self._drop_render()
-            job.end("failed", f"A file or program cannot be used: {error}.")
+            self._fail(f"A file or program cannot be used: {error}.")
+        except Exception as error:  # noqa: BLE001 - Blender drops a timer that raises, for ever
+            traceback.print_exc()
+            self._fail(f"Something unexpected happened: {type(error).__name__}: {error}")
 
     def cancel(self, job: QueuedJob) -> None:
         """Stop a job; what it has done so far stays in its folder."""
@@ -104,6 +105,8 @@ class Queue:
 
     def _advance(self, job: QueuedJob) -> None:
         if job.state == "waiting":
+            if self.engine is not None and self.engine.job:
+                return  # the engine has not let go of the last job yet
             if background_render.is_needed(job.folder):
                 self._render = background_render.BackgroundRender(job.folder)
                 job.state = "exporting"
@@ -178,6 +181,17 @@ class Queue:
             job.end("cancelled")
         elif isinstance(message, Failure):
             job.end("failed", message.message, message.hint)
+
+    def _fail(self, message: str, hint: str = "") -> None:
+        """End the job that is being worked on, or is the next one."""
+        self._drop_render()
+        job = self.current or next((j for j in self.jobs if j.state == "waiting"), None)
+        if job is None:
+            print(f"Delta Strip: {message} {hint}".strip())
+            return
+        if job.state == "running" and self.engine is not None:
+            self.engine.cancel()  # it may have been given the job already
+        job.end("failed", message, hint)
 
     def _drop_render(self) -> None:
         if self._render is not None:
