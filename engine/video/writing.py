@@ -126,9 +126,14 @@ class MovieWriter:
             stream.width, stream.height = width, height
             stream.pix_fmt = "bgra" if self._has_alpha else "bgr0"
             return stream
-        stream = container.add_stream(
-            "libx264", rate=self.fps, options={"crf": "16", "preset": "medium"}
-        )
+        # A short lookahead and two threads: the default keeps some 60 frames, which alone made the
+        # peak memory of a 160-frame job a tenth larger than that of a short one.
+        options = {
+            "crf": "16",
+            "preset": "medium",
+            "x264-params": "rc-lookahead=10:sync-lookahead=0:threads=2",
+        }
+        stream = container.add_stream("libx264", rate=self.fps, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
