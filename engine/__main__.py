@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,18 @@ from .command_line import PROGRAM, make_parser, read_edit_command
 from .console import cancel_on_interrupt, print_error, tell
 from .environment import MARKER, verify
 from .environment_setup import run_setup
-from .output_folder import prepare_folder
+from .output_folder import Plan, prepared_folder
 from .protocol import Done, Failure, Message, Ready
 from .registry import find_backbone, installed_backbones
 from .reporter import ProtocolReporter, Reporter
 from .schema import dumps
-from .server import Channel, run_one, serve
+from .server import Channel, run_held, run_one, serve
 
 EXTENSION_ROOT = Path(__file__).resolve().parent.parent
 LOCKS = EXTENSION_ROOT / "vendor" / "locks"
 DEFAULT_ENVIRONMENT = EXTENSION_ROOT / ".venv"
+
+Send = Callable[[Message], None]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,38 +75,49 @@ def _edit(arguments: argparse.Namespace) -> int:
     send = Channel().send if command.is_json else None
     job_dir = command.output.expanduser().absolute()
     cancel = cancel_on_interrupt()
-    try:
-        from .editing.prepare import make_job
+    with contextlib.ExitStack() as stack:
+        try:
+            from .editing.prepare import make_job
 
-        job = make_job(command.request)
-        note = find_backbone(job.backbone).note
-        plan = prepare_folder(job_dir, job, overwrite=command.overwrite)
-    except errors.EngineError as error:
-        if send:
-            send(Failure("", error.code, error.message, error.hint))
-        raise
-    if note:
-        print(note, file=sys.stderr)
-    if plan == "done":
-        end: Message = Done(str(job_dir), str(job_dir / job_store.RESULT))
-        print(f"{job_dir} has the result of this edit already.", file=sys.stderr)
-    elif send:
-        end = _run_here(job_dir, ProtocolReporter(send, job=str(job_dir), cancel=cancel))
-    else:
-        from .editing.terminal import TerminalReporter
-
-        with TerminalReporter(cancel) as reporter:
-            end = _run_here(job_dir, reporter)
+            job = make_job(command.request)
+            note = find_backbone(job.backbone).note
+            folder = prepared_folder(job_dir, job, overwrite=command.overwrite)
+            plan = stack.enter_context(folder)
+        except errors.EngineError as error:
+            if send:
+                send(Failure("", error.code, error.message, error.hint))
+            raise
+        if note:
+            print(note, file=sys.stderr)
+        end = _finish(plan, job_dir, send, cancel)
     if send:
         send(end)
     return tell(end, is_json=send is not None)
+
+
+def _finish(plan: Plan, job_dir: Path, send: Send | None, cancel: threading.Event) -> Message:
+    """Run a folder that is prepared and held, unless it is done."""
+    if plan == "done":
+        print(f"{job_dir} has the result of this edit already.", file=sys.stderr)
+        return Done(str(job_dir), str(job_dir / job_store.RESULT))
+    from .editing.run import run_job
+
+    if send:
+        reporter = ProtocolReporter(send, job=str(job_dir), cancel=cancel)
+        return run_held(job_dir, run_job, reporter)
+    from .editing.terminal import TerminalReporter
+
+    with TerminalReporter(cancel) as reporter:
+        return run_held(job_dir, run_job, reporter)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     send = Channel().send
     job_dir = arguments.job_dir.expanduser().absolute()
     reporter = ProtocolReporter(send, job=str(job_dir), cancel=cancel_on_interrupt())
-    end = _run_here(job_dir, reporter)
+    from .editing.run import run_job
+
+    end = run_one(job_dir, run_job, reporter)
     send(end)
     return tell(end, is_json=True)
 
@@ -166,12 +181,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "probe": _probe,
 }
-
-
-def _run_here(job_dir: Path, reporter: Reporter) -> Message:
-    from .editing.run import run_job
-
-    return run_one(job_dir, run_job, reporter)
 
 
 def _no_environment(error: ModuleNotFoundError) -> errors.EnvironmentSetupError:

@@ -161,16 +161,33 @@ def running(job_dir: Path) -> Iterator[None]:
     """
     if not (job_dir / JOB).is_file():
         raise InvalidJobError(f"{job_dir} is not a job folder: it has no {JOB}.")
+    with held(job_dir):
+        begin_run(job_dir)
+        yield
+
+
+@contextlib.contextmanager
+def held(job_dir: Path) -> Iterator[None]:
+    """Keep others from running, or replacing, the job of a folder; it need not have one yet.
+
+    Raises:
+        InvalidJobError: Another process runs the job.
+    """
     lock = FileLock(job_dir / _RUN_LOCK)
     if not lock.acquire():
         raise InvalidJobError(
-            f"Another process is running the job in {job_dir}.", hint="Wait until it has ended."
+            f"Another process is running the job in {job_dir}.",
+            hint="Wait until it has ended, or choose another folder.",
         )
     try:
-        remove(job_dir / FAILURE)
         yield
     finally:
         lock.release()
+
+
+def begin_run(job_dir: Path) -> None:
+    """Forget the failure of an earlier run; only while the job is `held`."""
+    remove(job_dir / FAILURE)
 
 
 def write_failure(job_dir: Path, code: str, message: str, hint: str = "") -> None:

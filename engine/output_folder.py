@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -31,15 +32,18 @@ _RESULTS = (
 _FRAME_NAME = re.compile(r"\d{6,}\.png")
 
 
-def prepare_folder(job_dir: Path, job: EditJob, *, overwrite: bool) -> Plan:
-    """Make a folder hold this job, ready to run.
+@contextlib.contextmanager
+def prepared_folder(job_dir: Path, job: EditJob, *, overwrite: bool) -> Iterator[Plan]:
+    """Make a folder hold this job, ready to run, and hold it for as long as the block lasts.
+
+    No other process can put its own job there, or run this one, until the block ends.
 
     Args:
         job_dir: The folder; made when missing. Files that no run writes are left alone.
         job: The edit.
         overwrite: Remove what an earlier run left; its job.json is the proof that one did.
 
-    Returns:
+    Yields:
         `begin` for a new run, `resume` when the folder holds the beginning of this very job,
         `done` when it holds its result.
 
@@ -52,15 +56,17 @@ def prepare_folder(job_dir: Path, job: EditJob, *, overwrite: bool) -> Plan:
         job_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, job_dir) from error
-    has_job = (job_dir / job_store.JOB).exists()
-    if has_job and job_store.state(job_dir) == "running":
-        raise InvalidJobError(
-            f"Another process is running the job in {job_dir}.",
-            hint="Wait until it has ended, or choose another folder.",
-        )
+    with job_store.held(job_dir):
+        plan = _prepare(job_dir, job, overwrite=overwrite)
+        if plan != "done":
+            job_store.begin_run(job_dir)
+        yield plan
+
+
+def _prepare(job_dir: Path, job: EditJob, *, overwrite: bool) -> Plan:
     if overwrite and _holds_a_job_of_ours(job_dir):
         clear(job_dir)
-    elif has_job and _is_same(job_dir, job):
+    elif (job_dir / job_store.JOB).exists() and _is_same(job_dir, job):
         return "done" if job_store.state(job_dir) in ("done", "imported") else "resume"
     elif has_outputs(job_dir):
         raise _occupied(job_dir)

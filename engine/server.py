@@ -96,13 +96,25 @@ def run_one(
     """
     try:
         with job_store.running(job_dir):
-            end = _attempt(job_dir, run_job, reporter)
-            if not isinstance(end, Done) and not (isinstance(end, Cancelled) and is_abandoned()):
-                # A full disk must not hide the failure itself.
-                with contextlib.suppress(StorageError):
-                    job_store.write_failure(job_dir, *_reason(end))
+            return run_held(job_dir, run_job, reporter, is_abandoned=is_abandoned)
     except EngineError as error:  # no job folder, or another process runs it: nothing to record
         return Failure(str(job_dir), error.code, error.message, error.hint)
+
+
+def run_held(
+    job_dir: Path,
+    run_job: RunJob,
+    reporter: Reporter,
+    *,
+    is_abandoned: Callable[[], bool] = lambda: False,
+) -> Done | Cancelled | Failure:
+    """`run_one` for who holds the job already, as `running` and `prepared_folder` do."""
+    end = _attempt(job_dir, run_job, reporter)
+    with contextlib.suppress(StorageError):  # a full disk must not hide the failure itself
+        if isinstance(end, Failure):
+            job_store.write_failure(job_dir, end.code, end.message, end.hint)
+        elif isinstance(end, Cancelled) and not is_abandoned():
+            job_store.write_failure(job_dir, CancelledError.code, "The job was cancelled.")
     return end
 
 
@@ -123,12 +135,6 @@ def _attempt(job_dir: Path, run_job: RunJob, reporter: Reporter) -> Done | Cance
         message = f"Unexpected {type(error).__name__}: {error}"
         hint = "This is a fault of Delta Strip; the log has its details."
         return Failure(job, EngineError.code, message, hint)
-
-
-def _reason(end: Cancelled | Failure) -> tuple[str, str, str]:
-    if isinstance(end, Failure):
-        return end.code, end.message, end.hint
-    return CancelledError.code, "The job was cancelled.", ""
 
 
 def serve(

@@ -211,6 +211,8 @@ class TestWithoutTorch:
         def run(job_dir: Path, reporter: Reporter) -> Path:
             made["runs"] += 1
             reporter.stage("editing")
+            if made.get("during"):
+                made["during"]()
             if made.get("error"):
                 raise made["error"]
             job_store.write_atomic(job_dir / job_store.RESULT, "{}")
@@ -262,6 +264,23 @@ class TestWithoutTorch:
         tier_1["job"] = make_job(seed=1)
         assert self.edit(tmp_path / "out") == 2
         assert "--overwrite" in capsys.readouterr().err
+
+    def test_the_second_of_two_edits_in_one_folder_is_refused_and_changes_nothing(
+        self, tier_1: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out, first = tmp_path / "out", tier_1["job"]
+
+        def second() -> None:
+            tier_1["during"] = None
+            tier_1["job"] = make_job(seed=1)
+            assert self.edit(out, "--overwrite") == 2
+            assert "Another process" in capsys.readouterr().err
+            assert job_store.load(out) == first
+
+        tier_1["during"] = second
+        assert self.edit(out) == 0
+        assert tier_1["runs"] == 1
+        assert job_store.load(out) == first
 
     @pytest.mark.parametrize(
         ("error", "code"),

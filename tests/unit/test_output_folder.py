@@ -12,8 +12,14 @@ import pytest
 from engine import job_store
 from engine.errors import InvalidJobError
 from engine.job import EditJob, Mask, Media
-from engine.output_folder import clear, prepare_folder
+from engine.output_folder import Plan, clear, prepared_folder
 from tests.unit.jobs import make_job, touch
+
+
+def prepare_folder(out: Path, job: EditJob, *, overwrite: bool) -> Plan:
+    """What is planned; the folder is not held."""
+    with prepared_folder(out, job, overwrite=overwrite) as plan:
+        return plan
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def test_another_jobs_result_is_refused_and_replaced_only_when_asked(
     assert (out / "frames" / "000001.png").exists()
     assert prepare_folder(out, job, overwrite=True) == "begin"
     assert job_store.load(out) == job
-    assert sorted(p.name for p in out.iterdir()) == ["job.json", "notes.txt"]
+    assert sorted(p.name for p in out.iterdir()) == [".run.lock", "job.json", "notes.txt"]
 
 
 def test_a_clip_that_changed_since_makes_it_another_edit(tmp_path: Path, job: EditJob) -> None:
@@ -92,6 +98,20 @@ def test_removing_a_link_leaves_what_it_points_to(job_dir: Path, tmp_path: Path)
     clear(job_dir)
     assert (tmp_path / "precious" / "film.mov").exists()
     assert not (job_dir / "frames").is_symlink()
+
+
+def test_while_an_edit_has_its_folder_no_other_can_put_its_job_there(
+    tmp_path: Path, job: EditJob
+) -> None:
+    out = tmp_path / "out"
+    other = make_job(source=job.source, seed=5)
+    with prepared_folder(out, job, overwrite=False) as plan:
+        assert plan == "begin"
+        for again in (job, other):
+            with pytest.raises(InvalidJobError, match="Another process"):
+                prepare_folder(out, again, overwrite=True)
+        assert job_store.load(out) == job
+    assert prepare_folder(out, other, overwrite=True) == "begin"
 
 
 def images(folder: Path, *names: str) -> Media:
