@@ -8,6 +8,7 @@ safe.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 0.1
 IDLE_SECONDS = 1.0
 REDRAW_SECONDS = 0.25
+_CANCELLED = "cancelled"
 
 
 class Queue:
@@ -83,7 +85,7 @@ class Queue:
             if job.state == "exporting":
                 self._drop_render()
             if job.state != "importing":  # a finished result is kept
-                job_store.write_failure(job.folder, "cancelled", "Cancelled before it began.")
+                _record_cancel(job.folder, "Cancelled before it began.")
             job.end("cancelled")
 
     def stop_engine(self) -> None:
@@ -178,6 +180,7 @@ class Queue:
         elif isinstance(message, Done):
             job.state = "importing"
         elif isinstance(message, Cancelled):
+            _record_cancel(job.folder, "Cancelled.")
             job.end("cancelled")
         elif isinstance(message, Failure):
             job.end("failed", message.message, message.hint)
@@ -206,6 +209,17 @@ _last_redraw = 0.0
 def _is_about(message: Message, job: QueuedJob) -> bool:
     folder = getattr(message, "job", "")
     return bool(folder) and Path(folder) == job.folder
+
+
+def _record_cancel(folder: Path, message: str) -> None:
+    """Have the folder say so, or the job would be offered again as an unfinished one.
+
+    An engine that was still starting, or that was ended by force, could not write it itself.
+    """
+    failure = job_store.read_failure(folder)
+    if failure is None or failure.code != _CANCELLED:
+        with contextlib.suppress(EngineError):  # a full disk: then it is offered again
+            job_store.write_failure(folder, _CANCELLED, message)
 
 
 def engine_log() -> Path:

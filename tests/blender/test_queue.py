@@ -1,5 +1,8 @@
 """The queue goes on whatever happens, and says in the job's folder how a job ended."""
 
+import dataclasses
+import json
+
 import pytest
 
 from tests.blender.editing import poll_until, results, start
@@ -41,3 +44,21 @@ def test_an_unexpected_error_while_a_job_runs_stops_it_in_the_engine_too(
     poll_until(part, lambda: second.done > 2)
     assert first.state == "failed"
     assert "context is incorrect" in first.message
+
+
+@pytest.mark.parametrize("scenario", ["no_ready", "ignored_cancel"])
+def test_a_job_that_is_cancelled_before_the_engine_can_say_so_is_not_offered_again(
+    part, scene, clip, queue, fake, scenario
+):
+    fake(scenario)
+    (job,) = start(part)
+    busy = "starting" if scenario == "no_ready" else "busy"
+    poll_until(part, lambda: queue.engine is not None and queue.engine.state == busy)
+    limits = dataclasses.replace(queue.engine._limits, cancel_seconds=0.2, kill_seconds=0.2)
+    queue.engine._limits = limits
+    queue.cancel(job)
+    poll_until(part, lambda: not job.is_open)
+    assert job.state == "cancelled"
+    assert json.loads((job.folder / "failure.json").read_text())["code"] == "cancelled"
+    queue.jobs.clear()
+    assert part("operators.recovery").scan() == []
