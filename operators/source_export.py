@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ..engine.errors import InvalidJobError, MaskError
 from ..engine.job import Media
 from . import strips
-from .source_files import absolute, check_files, frame_map, unreadable
+from .source_files import absolute, check_files, foreign_kind, frame_map, unreadable
 
 SOURCE_FOLDER = "source"
 MASK_FOLDER = "mask"
@@ -86,9 +86,14 @@ def plan_export(
         mask is None or fits(place, mask) or fills_scene(place)
     )
     source = make_clip(place, range(first, end), SOURCE_FOLDER, is_media_space=is_media_space)
-    if mask is None:
-        return Export(source, None, is_media_space)
     warnings = []
+    if kind := foreign_kind(place.strip):
+        warnings.append(
+            f"“{place.strip.name}” holds {kind} pictures: the edit is made in 8-bit sRGB, "
+            "brightness beyond white is lost."
+        )
+    if mask is None:
+        return Export(source, None, is_media_space, tuple(warnings))
     if not is_media_space and has_media_space(place.strip):
         width, height = strips.scene_size(place.scene)
         warnings.append(

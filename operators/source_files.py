@@ -57,8 +57,17 @@ def frame_map(strip: Any, frames: range | list[int]) -> list[int]:
     return [min(max(frame - start, 0), length - 1) + offset for frame in frames]
 
 
+def foreign_kind(strip: Any) -> str:
+    """Kind of an image strip's pictures when Blender alone can read it, such as “EXR”."""
+    if strip.type != "IMAGE":
+        return ""
+    suffixes = {path.suffix.lower() for path in media_paths(strip)}
+    return ", ".join(sorted(s[1:].upper() or "?" for s in suffixes - {*ENGINE_SUFFIXES}))
+
+
 def unreadable(strip: Any) -> str:
     """Why the engine cannot take the strip's pictures from its files; empty when it can."""
     if strip.type == "MOVIE" and movie_timing.is_variable(media_paths(strip)[0], strip.fps):
         return "its frame rate varies"
-    return ""
+    kind = foreign_kind(strip)
+    return f"its pictures are {kind}" if kind else ""

@@ -1,14 +1,17 @@
 """Which media the engine reads itself, and which Blender renders for it."""
 
+import ast
 import time
 from pathlib import Path
 
+import bpy
 import numpy as np
 import pytest
 
+from tests.blender.conftest import ROOT
 from tests.blender.movies import make_grey_movie
 from tests.blender.pictures import read_png
-from tests.blender.timeline import add_movie
+from tests.blender.timeline import add_images, add_movie
 
 
 def plan_of(part, scene, strip):
@@ -50,6 +53,33 @@ def test_a_movie_of_constant_frame_rate_is_read_by_the_engine(part, scene, tmp_p
     assert plan.source.media.kind == "movie"
     assert plan.source.media.frames == tuple(range(20))
     assert plan.renderings == []
+
+
+@pytest.mark.parametrize("file_format", ["OPEN_EXR", "DPX", "HDR", "JPEG2000"])
+def test_pictures_that_only_blender_reads_are_rendered_with_a_notice(
+    part, scene, tmp_path, file_format
+):
+    suffix = {"OPEN_EXR": "exr", "DPX": "dpx", "HDR": "hdr", "JPEG2000": "jp2"}[file_format]
+    image = bpy.data.images.new("grey", 64, 48, float_buffer=file_format in ("OPEN_EXR", "HDR"))
+    image.generated_color = (0.5, 0.5, 0.5, 1)
+    image.file_format = file_format
+    image.filepath_raw = str(tmp_path / f"0001.{suffix}")
+    image.save()
+    plan = plan_of(part, scene, add_images(scene.sequence_editor, [Path(image.filepath_raw)]))
+    assert "8-bit sRGB" in plan.warnings[0]
+    assert suffix.upper() in plan.warnings[0]
+    folder = rendered(part, tmp_path / "job", plan)
+    picture = read_png(folder / "source" / "000001.png")
+    assert picture.shape == (48, 64, 3)
+    assert np.ptp(picture) <= 2
+    assert picture.mean() > 60
+
+
+def test_the_kinds_of_pictures_read_directly_are_those_the_engine_reads(part):
+    text = (ROOT / "engine/video/images.py").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("IMAGE_SUFFIXES = "))
+    suffixes = ast.literal_eval(line.partition(" = ")[2])
+    assert suffixes == part("operators.source_files").ENGINE_SUFFIXES
 
 
 def test_a_damaged_header_does_not_count_as_a_varying_rate(part, tmp_path):
