@@ -65,7 +65,7 @@ class BackgroundRender:
                 command,
                 cwd=job_folder,
                 env=clean_environment({"PYTHONDONTWRITEBYTECODE": "1"}),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # its end tells the script that this process is gone
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
@@ -88,6 +88,7 @@ class BackgroundRender:
         status = self._process.poll()
         if status is None:
             return False
+        self._close_input()
         if status or is_needed(self._job_folder):
             raise MediaError(
                 f"The strip could not be rendered (status {status}).",
@@ -100,6 +101,11 @@ class BackgroundRender:
         """End the second Blender at once: pictures count only when all are there."""
         self._process.kill()
         self._process.wait()
+        self._close_input()
+
+    def _close_input(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 def _renderings(job_folder: Path) -> list[dict[str, Any]]:

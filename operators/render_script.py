@@ -5,15 +5,19 @@
     python render_script.py REQUEST.json                          (bpy as a module)
 
 The request names the .blend and, for each strip, its UUID, frames, size and folder. Pictures are
-written to FOLDER.part, which becomes FOLDER when all are there.
+written to FOLDER.part, which becomes FOLDER when all are there. When standard input is a pipe, its
+end means that whoever started this is gone, however it ended: then this ends at once.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
+import stat
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,18 @@ assert _SPEC.loader is not None
 strips = importlib.util.module_from_spec(_SPEC)
 sys.modules[_SPEC.name] = strips  # dataclasses look their module up
 _SPEC.loader.exec_module(strips)
+
+
+def end_with_parent() -> None:
+    """Watch standard input in a thread, when it is a pipe."""
+
+    def watch() -> None:
+        while os.read(0, 1024):  # not sys.stdin: its lock would be held at the end
+            pass
+        os._exit(3)
+
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def main(request_path: Path) -> None:
@@ -136,4 +152,5 @@ def prepare_scene(scene: Any, rendering: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     main(Path(sys.argv[-1]))
