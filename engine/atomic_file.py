@@ -6,15 +6,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import StorageError
 
 _REPLACE_ATTEMPTS = 10 if sys.platform == "win32" else 1
 _REPLACE_PAUSE_SECONDS = 0.05
+_PART_NAME = re.compile(r"\.\d+\.part\.(.+)", re.DOTALL)
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -39,6 +42,22 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 def part_path(path: Path) -> Path:
     """Where to write a file before it is renamed to `path`: same folder, same ending, hidden."""
     return path.with_name(f".{os.getpid()}.part.{path.name}")
+
+
+def sweep_parts(folder: Path, is_left_over: Callable[[str, float], bool]) -> None:
+    """Remove what writers that were killed left in a folder.
+
+    Args:
+        folder: Where to look; nothing happens when it does not exist.
+        is_left_over: From the name of the file to be written and the seconds since the last write,
+            whether nobody can be writing it now.
+    """
+    with contextlib.suppress(OSError):  # a rest that stays does no harm
+        for path in folder.iterdir():
+            if match := _PART_NAME.fullmatch(path.name):
+                with contextlib.suppress(OSError):
+                    if is_left_over(match[1], time.time() - path.lstat().st_mtime):
+                        path.unlink()
 
 
 def replace(part: Path, path: Path) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .atomic_file import storage_error, write_atomic
+from .atomic_file import storage_error, sweep_parts, write_atomic
 from .errors import EngineError, InvalidJobError, StorageError
 from .file_lock import FileLock, is_taken
 from .job import EditJob, check_path, is_absolute, parse_job
@@ -33,6 +33,10 @@ CHECKPOINT = "checkpoint.safetensors"
 FRAMES = "frames"
 LOG = "engine.log"
 IMPORTED = "imported"
+RUN_FILES = (CHECKPOINT, "edited.mp4", "edited.mkv", "compare.png", RESULT)
+"""What a run alone writes, beside the frames."""
+FRAME_NAME = re.compile(r"\d{6,}\.png")
+_STALE_SECONDS = 60.0
 _RUN_LOCK = ".run.lock"
 _CLAIM_LOCK = ".claim.lock"
 _INPUTS = ("source", "mask")
@@ -186,8 +190,11 @@ def held(job_dir: Path) -> Iterator[None]:
 
 
 def begin_run(job_dir: Path) -> None:
-    """Forget the failure of an earlier run; only while the job is `held`."""
+    """Forget an earlier run's failure and unfinished files; only while the job is `held`."""
     remove(job_dir / FAILURE)
+    # Only who holds the job writes frames and results; Blender may write its notes at any time.
+    sweep_parts(job_dir / FRAMES, lambda name, _age: bool(FRAME_NAME.fullmatch(name)))
+    sweep_parts(job_dir, lambda name, age: name in RUN_FILES or age > _STALE_SECONDS)
 
 
 def write_failure(job_dir: Path, code: str, message: str, hint: str = "") -> None:

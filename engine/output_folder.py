@@ -8,7 +8,6 @@ or refused.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -21,15 +20,7 @@ from .schema import dumps
 
 Plan = Literal["begin", "resume", "done"]
 
-_MOVIES_AND_SHEET = ("edited.mp4", "edited.mkv", "compare.png")
-_RESULTS = (
-    job_store.CHECKPOINT,
-    job_store.FRAMES,
-    *_MOVIES_AND_SHEET,
-    job_store.RESULT,
-    job_store.IMPORTED,
-)
-_FRAME_NAME = re.compile(r"\d{6,}\.png")
+_RESULTS = (job_store.FRAMES, *job_store.RUN_FILES, job_store.IMPORTED)
 
 
 @contextlib.contextmanager
@@ -84,7 +75,8 @@ def clear(job_dir: Path) -> None:
     targets = [job_dir / name for name in (job_store.JOB, job_store.FAILURE, *_RESULTS)]
     if frames.is_dir() and not frames.is_symlink():
         targets.remove(frames)
-        targets += [p for p in frames.iterdir() if _FRAME_NAME.fullmatch(p.name) and p.is_file()]
+        is_frame = job_store.FRAME_NAME.fullmatch
+        targets += [p for p in frames.iterdir() if is_frame(p.name) and p.is_file()]
     for path in targets:
         if not job_store.remove(path):
             raise StorageError(f"{path} cannot be removed.", hint="Choose another folder.")

@@ -84,6 +84,45 @@ def test_a_new_run_forgets_the_failure_of_the_last(job_dir: Path) -> None:
         assert job_store.read_failure(job_dir) is None
 
 
+def test_a_new_run_sweeps_what_a_killed_one_was_writing(job_dir: Path) -> None:
+    rests = [".12.part.edited.mp4", ".12.part.result.json", "frames/.12.part.000003.png"]
+    kept = [
+        ".12.part.blender.json",  # Blender may be writing it now
+        ".12.part",
+        "frames/000001.png",
+        "frames/.12.part.notes.txt",
+        "source/.12.part.000001.png",
+    ]
+    touch(job_dir, *rests, *kept, ".13.part.failure.json")
+    os.utime(job_dir / ".13.part.failure.json", (1, 1))
+    with job_store.running(job_dir):
+        for name in (*rests, ".13.part.failure.json"):
+            assert not (job_dir / name).exists()
+        for name in kept:
+            assert (job_dir / name).exists()
+
+
+def test_a_process_killed_while_it_writes_a_frame_leaves_nothing_in_the_next_run(
+    job_dir: Path,
+) -> None:
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from engine import atomic_file, job_store
+        folder = Path(sys.argv[1])
+        with job_store.running(folder):
+            (folder / "frames").mkdir()
+            atomic_file.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+            atomic_file.write_atomic(folder / "frames" / "000003.png", b"x")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(job_dir)]
+    subprocess.run(command, cwd=ROOT, check=False)
+    (rest,) = (job_dir / "frames").iterdir()
+    assert rest.name.endswith(".part.000003.png")
+    with job_store.running(job_dir):
+        assert list((job_dir / "frames").iterdir()) == []
+
+
 def test_a_job_with_a_result_never_becomes_a_failed_one(job_dir: Path) -> None:
     touch(job_dir, "result.json")
     job_store.write_failure(job_dir, "engine_process", "Gone.")
