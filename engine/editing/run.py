@@ -30,6 +30,10 @@ from .frames_out import write_result_frames
 CHECKPOINT_SECONDS = 10.0
 """Most work that a crash can cost."""
 
+LITTLE_PROGRESS = 0.6
+"""Share of the asked-for strength below which an edit is called incomplete. Of 24 held-out edits
+on the demo backbone those that dissolved ended at 0.51 to 0.53, the good ones from 0.61 up."""
+
 SMALLER = 0.5
 """Share of the working area that is tried once after the memory ran out."""
 
@@ -163,7 +167,25 @@ class _Run:
             save_checkpoint(self.job_dir, state, identity)
             raise
         save_checkpoint(self.job_dir, state, identity)
+        self._warn_about_little_progress(state)
         return state
+
+    def _warn_about_little_progress(self, state: EditState) -> None:
+        settings = self.job.settings
+        if not settings.use_stopping_rule or settings.strength == 0:
+            return
+        if state.start_preference > 0:
+            self.reporter.warning(
+                "The backbone finds the target prompt in the source already, so it cannot tell how "
+                "far the edit has come.",
+                hint="Say in both prompts what is there, with only the change between them.",
+            )
+        elif state.start_preference < 0 and state.progress < LITTLE_PROGRESS * settings.strength:
+            self.reporter.warning(
+                f"After {state.step} steps the backbone finds the target only "
+                f"{max(state.progress, 0):.0%} of the way there; the edit may be incomplete.",
+                hint="Look at the result; other words, more strength or a mask may help.",
+            )
 
     def _warn_about_long_prompts(self, backbone: Backbone) -> None:
         for prompt in (self.job.source_prompt, self.job.target_prompt):

@@ -176,6 +176,19 @@ def test_a_prompt_longer_than_the_backbone_reads_gets_a_warning(tmp_path):
     assert "tokens" in recorder.warnings[0]
 
 
+def test_an_edit_that_hardly_moved_is_said_to_be_incomplete(tmp_path):
+    job, _ = movie_job(tmp_path / "in", frames=3)
+    settings = replace(QUICK, steps=1, step_size=0.001, use_stopping_rule=True)
+    recorder = Recorder()
+    _, result = run(replace(job, settings=settings), tmp_path / "job", recorder)
+    assert 0 <= result["progress"] < 0.1
+    assert "only 0% of the way" in recorder.warnings[0]
+    same = replace(job, settings=settings, target_prompt=job.source_prompt)
+    recorder = Recorder()
+    run(same, tmp_path / "same", recorder)
+    assert recorder.warnings == []
+
+
 def test_a_missing_clip_is_refused(tmp_path):
     job, _ = movie_job(tmp_path / "in", frames=2)
     (tmp_path / "in" / "clip.mkv").unlink()
