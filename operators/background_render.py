@@ -15,6 +15,7 @@ from typing import Any
 
 import bpy
 
+from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from .source_export import Rendering
 
@@ -31,9 +32,7 @@ def prepare(job_folder: Path, renderings: list[Rendering]) -> None:
         "use_scripts": not bpy.app.autoexec_fail,
         "renderings": [asdict(rendering) for rendering in renderings],
     }
-    part = job_folder / f"{REQUEST}.part"
-    part.write_text(json.dumps(request, ensure_ascii=False, indent=1), encoding="utf-8")
-    part.replace(job_folder / REQUEST)
+    write_atomic(job_folder / REQUEST, json.dumps(request, ensure_ascii=False, indent=1))
 
 
 def is_needed(job_folder: Path) -> bool:

@@ -16,6 +16,7 @@ from bpy.app.handlers import persistent
 
 from .. import preferences
 from ..engine import job_store
+from ..engine.atomic_file import write_atomic
 from ..engine.errors import EngineError, InvalidJobError
 from . import jobs, result_import
 
@@ -45,9 +46,9 @@ def remember_root(root: Path) -> None:
     """Look for jobs in this folder at later starts too."""
     roots = known_roots()
     if root not in roots:
-        path = preferences.user_folder() / _ROOTS
-        kept = [*(r for r in roots if r.is_dir()), root]
-        path.write_text("".join(f"{r}\n" for r in kept), encoding="utf-8")
+        # Also those that are not there now: a drive may be unplugged.
+        text = "".join(f"{r}\n" for r in (*roots, root))
+        write_atomic(preferences.user_folder() / _ROOTS, text)
 
 
 def known_roots() -> list[Path]:
@@ -132,7 +133,7 @@ def _after_save(_path: Any) -> None:
             continue
         try:
             result_import.save_placement(folder, replace(placement, blend=bpy.data.filepath))
-        except (EngineError, OSError) as error:
+        except EngineError as error:
             print(f"Delta Strip: {error}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import bpy
 
+from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from ..engine.job import EditJob
 from . import strips
@@ -52,11 +53,13 @@ class Placement:
 
 
 def save_placement(job_folder: Path, placement: Placement) -> None:
-    """Write the placement into the job folder."""
-    part = job_folder / f"{PLACEMENT}.part"
+    """Write the placement into the job folder.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
     text = json.dumps(asdict(placement), ensure_ascii=False, indent=1)
-    part.write_text(text, encoding="utf-8")
-    part.replace(job_folder / PLACEMENT)
+    write_atomic(job_folder / PLACEMENT, text)
 
 
 def load_placement(job_folder: Path) -> Placement | None:
