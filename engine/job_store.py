@@ -4,7 +4,8 @@
 A job folder holds job.json, source/ and mask/ (pictures Blender rendered), checkpoint.safetensors
 while unfinished, frames/000001.png …, edited.mp4, edited.mkv, compare.png, result.json (written
 last: its presence means done), failure.json (why it stopped), engine.log, blender.json (Blender's
-own: where the strip belongs) and the marker `imported`.
+own: where the strip belongs), inputs.json (`edit`'s own: its clip's size and time) and the marker
+`imported`.
 """
 
 from __future__ import annotations

@@ -16,11 +16,13 @@ from . import job_store
 from .atomic_file import storage_error, write_atomic
 from .errors import EngineError, InvalidJobError, StorageError
 from .job import EditJob, Media
-from .schema import dumps
+from .schema import dumps, loads
 
 Plan = Literal["begin", "resume", "done"]
 
 _RESULTS = (job_store.FRAMES, *job_store.RUN_FILES, job_store.IMPORTED)
+_INPUTS = "inputs.json"
+"""Size and time of the clip's and the mask's files, by which a replaced one is noticed."""
 
 
 @contextlib.contextmanager
@@ -58,9 +60,17 @@ def _prepare(job_dir: Path, job: EditJob, *, overwrite: bool) -> Plan:
     if overwrite and _holds_a_job_of_ours(job_dir):
         clear(job_dir)
     elif (job_dir / job_store.JOB).exists() and _is_same(job_dir, job):
-        return "done" if job_store.state(job_dir) in ("done", "imported") else "resume"
+        if not (job_dir / job_store.RESULT).is_file():
+            return "resume"
+        if _has_all_frames(job_dir, job):
+            return "done"
+        # The run that mends the result must not count as done before its end.
+        _remove(job_dir / job_store.RESULT)
+        _remove(job_dir / job_store.IMPORTED)
+        return "resume"
     elif has_outputs(job_dir):
         raise _occupied(job_dir)
+    write_atomic(job_dir / _INPUTS, dumps(_fingerprints(job_dir, job)) + "\n")
     write_atomic(job_dir / job_store.JOB, dumps(job, indent=1) + "\n")
     return "begin"
 
@@ -72,16 +82,20 @@ def clear(job_dir: Path) -> None:
         StorageError: Something cannot be removed.
     """
     frames = job_dir / job_store.FRAMES
-    targets = [job_dir / name for name in (job_store.JOB, job_store.FAILURE, *_RESULTS)]
+    targets = [job_dir / name for name in (job_store.JOB, job_store.FAILURE, _INPUTS, *_RESULTS)]
     if frames.is_dir() and not frames.is_symlink():
         targets.remove(frames)
         is_frame = job_store.FRAME_NAME.fullmatch
         targets += [p for p in frames.iterdir() if is_frame(p.name) and p.is_file()]
     for path in targets:
-        if not job_store.remove(path):
-            raise StorageError(f"{path} cannot be removed.", hint="Choose another folder.")
+        _remove(path)
     with contextlib.suppress(OSError):  # what is no frame keeps the folder
         frames.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if not job_store.remove(path):
+        raise StorageError(f"{path} cannot be removed.", hint="Choose another folder.")
 
 
 def has_outputs(job_dir: Path) -> bool:
@@ -112,7 +126,7 @@ def _occupied(job_dir: Path) -> InvalidJobError:
 
 def _refuse_inputs_among_outputs(job_dir: Path, job: EditJob) -> None:
     """Refuse a clip or mask that the run, or --overwrite, would write over."""
-    names = (job_store.JOB, job_store.FAILURE, job_store.LOG, *_RESULTS)
+    names = (job_store.JOB, job_store.FAILURE, job_store.LOG, _INPUTS, *_RESULTS)
     outputs = {(job_dir / name).resolve() for name in names}
     for what, media in _media(job):
         # A folder of one picture may be the home of many other things; of the clip it never is.
@@ -145,20 +159,30 @@ def _files(job_dir: Path, media: Media) -> list[Path]:
     return [path] if media.kind == "movie" else [path / name for name in media.files]
 
 
+def _has_all_frames(job_dir: Path, job: EditJob) -> bool:
+    frames = job_dir / job_store.FRAMES
+    with contextlib.suppress(OSError):
+        sizes = {path.name: path.stat().st_size for path in frames.iterdir()}
+        return all(sizes.get(f"{number:06d}.png") for number in range(1, job.frame_count + 1))
+    return False
+
+
 def _is_same(job_dir: Path, job: EditJob) -> bool:
     """Whether the folder's job is this one, and its clip and mask did not change since."""
     try:
-        if job_store.load(job_dir) != job:
-            return False
-    except EngineError:
+        text = (job_dir / _INPUTS).read_text(encoding="utf-8")
+        return job_store.load(job_dir) == job and loads(text) == _fingerprints(job_dir, job)
+    except (OSError, UnicodeDecodeError, EngineError):
         return False
-    written = (job_dir / job_store.JOB).stat().st_mtime
-    return all(_changed(job_dir, media) <= written for _, media in _media(job))
 
 
-def _changed(job_dir: Path, media: Media) -> float:
-    newest = 0.0
-    for file in _files(job_dir, media):
-        with contextlib.suppress(OSError):  # what cannot be read is reported when it is read
-            newest = max(newest, file.stat().st_mtime)
-    return newest
+def _fingerprints(job_dir: Path, job: EditJob) -> list[list[int]]:
+    """Bytes and nanoseconds of every file that the job reads."""
+    found = []
+    for _, media in _media(job):
+        for file in _files(job_dir, media):
+            found.append([0, 0])
+            with contextlib.suppress(OSError):  # what cannot be read is reported when it is read
+                facts = file.stat()
+                found[-1] = [facts.st_size, facts.st_mtime_ns]
+    return found

@@ -20,7 +20,7 @@ from engine.errors import InvalidJobError
 from engine.job import EditJob
 from engine.reporter import Reporter
 from engine.request import EditRequest
-from tests.unit.jobs import make_job
+from tests.unit.jobs import make_job, touch
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ["clip.mp4", "--source", "a", "--target", "b", "-o", "out"]
@@ -215,6 +215,7 @@ class TestWithoutTorch:
                 made["during"]()
             if made.get("error"):
                 raise made["error"]
+            touch(job_dir, *(f"frames/{n:06d}.png" for n in range(1, made["job"].frame_count + 1)))
             job_store.write_atomic(job_dir / job_store.RESULT, "{}")
             return job_dir / job_store.RESULT
 

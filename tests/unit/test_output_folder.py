@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ def test_the_same_job_resumes_and_its_result_is_kept(tmp_path: Path, job: EditJo
     prepare_folder(out, job, overwrite=False)
     touch(out, "checkpoint.safetensors")
     assert prepare_folder(out, job, overwrite=False) == "resume"
-    touch(out, "result.json")
+    touch(out, "result.json", "frames/000001.png")
     assert prepare_folder(out, job, overwrite=False) == "done"
 
 
@@ -58,17 +57,42 @@ def test_another_jobs_result_is_refused_and_replaced_only_when_asked(
     assert (out / "frames" / "000001.png").exists()
     assert prepare_folder(out, job, overwrite=True) == "begin"
     assert job_store.load(out) == job
-    assert sorted(p.name for p in out.iterdir()) == [".run.lock", "job.json", "notes.txt"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        ".run.lock",
+        "inputs.json",
+        "job.json",
+        "notes.txt",
+    ]
 
 
-def test_a_clip_that_changed_since_makes_it_another_edit(tmp_path: Path, job: EditJob) -> None:
+@pytest.mark.parametrize("seconds", [-100, 100])
+def test_a_clip_that_was_replaced_makes_it_another_edit(
+    tmp_path: Path, job: EditJob, seconds: float
+) -> None:
     out = tmp_path / "out"
     prepare_folder(out, job, overwrite=False)
-    touch(out, "result.json")
-    later = time.time() + 100
-    os.utime(job.source.path, (later, later))
-    with pytest.raises(InvalidJobError):
+    touch(out, "result.json", "frames/000001.png")
+    when = Path(job.source.path).stat().st_mtime + seconds
+    os.utime(job.source.path, (when, when))
+    with pytest.raises(InvalidJobError, match="another edit"):
         prepare_folder(out, job, overwrite=False)
+
+
+@pytest.mark.parametrize("rest", [(), ("frames/000001.png",), ("frames/000002.png",)])
+def test_a_result_without_all_its_frames_is_made_again(
+    tmp_path: Path, job: EditJob, rest: tuple[str, ...]
+) -> None:
+    out = tmp_path / "out"
+    source = Media(path=job.source.path, kind="movie", frames=(0, 1))
+    job = make_job(source=source)
+    prepare_folder(out, job, overwrite=False)
+    touch(out, "result.json", *rest)
+    assert prepare_folder(out, job, overwrite=False) == "resume"
+    assert job_store.state(out) == "new"
+    touch(out, "result.json", "frames/000001.png", "frames/000002.png")
+    assert prepare_folder(out, job, overwrite=False) == "done"
+    (out / "frames" / "000002.png").write_bytes(b"")
+    assert prepare_folder(out, job, overwrite=False) == "resume"
 
 
 def test_a_job_that_did_nothing_yet_gives_way(tmp_path: Path, job: EditJob) -> None:
