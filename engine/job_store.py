@@ -37,6 +37,8 @@ IMPORTED = "imported"
 RUN_FILES = (CHECKPOINT, "edited.mp4", "edited.mkv", "compare.png", RESULT)
 """What a run alone writes, beside the frames."""
 FRAME_NAME = re.compile(r"\d{6,}\.png")
+_PASSING = ("storage", "out_of_memory", "engine_process", "internal")
+_HOPELESS = ("invalid_job", "protocol", "mask")
 _STALE_SECONDS = 60.0
 _RUN_LOCK = ".run.lock"
 _CLAIM_LOCK = ".claim.lock"
@@ -139,13 +141,21 @@ def list_jobs(root: Path) -> list[Path]:
 
 
 def recoverable(root: Path) -> list[Path]:
-    """Jobs to offer after a crash, oldest first: unfinished or not imported, and unclaimed."""
-    wanted = ("new", "interrupted", "done")
-    return [
-        folder
-        for folder in list_jobs(root)
-        if state(folder) in wanted and not is_taken(folder / _CLAIM_LOCK)
-    ]
+    """Jobs to offer after a crash, oldest first: unfinished or not imported, and unclaimed.
+
+    Failed ones too, where the cause can pass (a full disk, a process that fell over) or work is
+    saved; not those that would fail again as they are.
+    """
+    found = [folder for folder in list_jobs(root) if _is_worth_offering(folder)]
+    return [folder for folder in found if not is_taken(folder / _CLAIM_LOCK)]
+
+
+def _is_worth_offering(job_dir: Path) -> bool:
+    how = state(job_dir)
+    if how == "failed" and (failure := read_failure(job_dir)):
+        has_work = (job_dir / CHECKPOINT).is_file() and failure.code not in _HOPELESS
+        return has_work or failure.code in _PASSING
+    return how in ("new", "interrupted", "done")
 
 
 def claim(job_dir: Path) -> FileLock | None:

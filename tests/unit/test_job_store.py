@@ -88,7 +88,6 @@ def test_a_new_run_sweeps_what_a_killed_one_was_writing(job_dir: Path) -> None:
     rests = [".12.part.edited.mp4", ".12.part.result.json", "frames/.12.part.000003.png"]
     kept = [
         ".12.part.blender.json",  # Blender may be writing it now
-        ".12.part",
         "frames/000001.png",
         "frames/.12.part.notes.txt",
         "source/.12.part.000001.png",
@@ -115,8 +114,7 @@ def test_a_process_killed_while_it_writes_a_frame_leaves_nothing_in_the_next_run
             atomic_file.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
             atomic_file.write_atomic(folder / "frames" / "000003.png", b"x")
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(job_dir)]
-    subprocess.run(command, cwd=ROOT, check=False)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code), job_dir], cwd=ROOT, check=False)
     (rest,) = (job_dir / "frames").iterdir()
     assert rest.name.endswith(".part.000003.png")
     with job_store.running(job_dir):
@@ -199,6 +197,26 @@ def test_recovery_offers_what_is_unfinished_or_not_imported(tmp_path: Path) -> N
     assert offered == {"new", "interrupted", "done"}
     lock.release()
     assert folders["claimed"] in job_store.recoverable(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "without_checkpoint", "with_checkpoint"),
+    [
+        ("storage", True, True),
+        ("engine_process", True, True),
+        ("numerical", False, True),
+        ("media", False, True),
+        ("invalid_job", False, False),
+        ("cancelled", False, False),
+    ],
+)
+def test_recovery_offers_a_failed_job_that_can_resume(
+    job_dir: Path, code: str, without_checkpoint: bool, with_checkpoint: bool
+) -> None:
+    job_store.write_failure(job_dir, code, "It stopped.")
+    assert job_store.recoverable(job_dir.parent) == [job_dir] * without_checkpoint
+    touch(job_dir, "checkpoint.safetensors")
+    assert job_store.recoverable(job_dir.parent) == [job_dir] * with_checkpoint
 
 
 def test_cleaning_frees_old_jobs_and_never_a_result(tmp_path: Path) -> None:
