@@ -14,14 +14,16 @@ from typing import Any
 
 from . import errors, job_store
 from .client import ENGINE_VARIABLES
-from .command_line import PROGRAM, make_parser, read_edit_command
+from .command_line import PROGRAM, make_parser, read_edit_command, wants_json
 from .console import cancel_on_interrupt, print_error, tell
 from .environment import MARKER, verify
 from .environment_setup import run_setup
+from .job import EditJob
 from .output_folder import Plan, prepared_folder
 from .protocol import Done, Failure, Message, Ready
 from .registry import find_backbone, installed_backbones
 from .reporter import ProtocolReporter, Reporter
+from .request import EditRequest
 from .schema import dumps
 from .server import Channel, run_held, run_one, serve
 
@@ -43,18 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Cancelled.", file=sys.stderr)
         return errors.EXIT_CANCELLED
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "engine":
-            raise
-        print_error(_no_environment(error))
-        return errors.EXIT_FAILED
-    except errors.EngineError as error:
-        print_error(error)
-        return error.exit_code
     except Exception as error:  # noqa: BLE001 - process border: a sentence and an exit code
-        message = f"Unexpected {type(error).__name__}: {error}"
-        print_error(errors.EngineError(message, hint="DELTA_STRIP_DEBUG=1 shows where."))
-        return errors.EXIT_FAILED
+        told = _as_told(error)
+        print_error(told)
+        return told.exit_code
 
 
 def _setup(arguments: argparse.Namespace) -> int:
@@ -71,21 +65,20 @@ def _setup(arguments: argparse.Namespace) -> int:
 
 
 def _edit(arguments: argparse.Namespace) -> int:
-    command = read_edit_command(vars(arguments))
-    send = Channel().send if command.is_json else None
-    job_dir = command.output.expanduser().absolute()
+    send = Channel().send if wants_json(vars(arguments)) else None
     cancel = cancel_on_interrupt()
     with contextlib.ExitStack() as stack:
         try:
-            from .editing.prepare import make_job
-
-            job = make_job(command.request)
+            command = read_edit_command(vars(arguments))
+            job_dir = command.output.expanduser().absolute()
+            job = _make_job(command.request)
             note = find_backbone(job.backbone).note
             folder = prepared_folder(job_dir, job, overwrite=command.overwrite)
             plan = stack.enter_context(folder)
-        except errors.EngineError as error:
+        except Exception as error:
             if send:
-                send(Failure("", error.code, error.message, error.hint))
+                told = _as_told(error)
+                send(Failure("", told.code, told.message, told.hint))
             raise
         if note:
             print(note, file=sys.stderr)
@@ -93,6 +86,18 @@ def _edit(arguments: argparse.Namespace) -> int:
     if send:
         send(end)
     return tell(end, is_json=send is not None)
+
+
+def _make_job(request: EditRequest) -> EditJob:
+    from .editing.prepare import make_job
+
+    try:
+        return make_job(request)
+    except OSError as error:  # such as a name of more than 255 bytes
+        raise errors.InvalidJobError(
+            f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.",
+            hint="Check the clip, the mask and the backbone.",
+        ) from error
 
 
 def _finish(plan: Plan, job_dir: Path, send: Send | None, cancel: threading.Event) -> Message:
@@ -181,6 +186,16 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "probe": _probe,
 }
+
+
+def _as_told(error: Exception) -> errors.EngineError:
+    """Any error as a sentence and an exit code."""
+    if isinstance(error, errors.EngineError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != "engine":
+        return _no_environment(error)
+    message = f"Unexpected {type(error).__name__}: {error}"
+    return errors.EngineError(message, hint="DELTA_STRIP_DEBUG=1 shows where.")
 
 
 def _no_environment(error: ModuleNotFoundError) -> errors.EnvironmentSetupError:

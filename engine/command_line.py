@@ -8,6 +8,7 @@ All values go through one parser, so that both places accept and refuse the same
 from __future__ import annotations
 
 import argparse
+import contextlib
 import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -179,6 +180,14 @@ def read_edit_command(arguments: Mapping[str, Any]) -> EditCommand:
         **{renamed.get(name, name): value for name, value in values.items()},
     )
     return EditCommand(request=request, output=output, overwrite=overwrite, is_json=is_json)
+
+
+def wants_json(arguments: Mapping[str, Any]) -> bool:
+    """Whether messages go out as JSON; also told when the rest cannot be read."""
+    if "config" in arguments and "json" not in arguments:
+        with contextlib.suppress(InvalidJobError):
+            return _read_config(Path(arguments["config"])).get("json") is True
+    return bool(arguments.get("json"))
 
 
 def _flag(name: str) -> str:

@@ -18,6 +18,11 @@ from .schema import check_limits, from_plain, loads, setting, to_plain
 JOB_VERSION = 1
 """Version of job.json; a job of another version is refused, never guessed at."""
 
+MOST_SIDE_PX = 8192
+MOST_FPS = 1000
+MOST_FPS_TERM = 2**31 - 1
+"""What movie files can hold; average rates of phones' clips do have terms of many millions."""
+
 Method = Literal["dds"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -182,21 +187,15 @@ class EditJob:
                 f"The job has version {self.version}; this engine reads version {JOB_VERSION}.",
                 hint="Make the job again with this version of Delta Strip.",
             )
-        if not self.source_prompt.strip():
+        _check_prompt(self.source_prompt, "source prompt", "what is in the clip, e.g. “a red car”")
+        _check_prompt(
+            self.target_prompt, "target prompt", "what should be there, e.g. “a blue car”"
+        )
+        _check_fps(*self.fps)
+        if self.size is not None and not all(16 <= side <= MOST_SIDE_PX for side in self.size):
             raise InvalidJobError(
-                "The source prompt is empty.", hint="Write what is in the clip, e.g. “a red car”."
-            )
-        if not self.target_prompt.strip():
-            raise InvalidJobError(
-                "The target prompt is empty.", hint="Write what should be there, e.g. “a blue car”."
-            )
-        if min(self.fps) < 1:
-            raise InvalidJobError(
-                f"The frame rate is {self.fps[0]}/{self.fps[1]}; it must be positive."
-            )
-        if self.size is not None and min(self.size) < 16:
-            raise InvalidJobError(
-                f"The working size is {self.size[0]}×{self.size[1]} px; at least 16×16."
+                f"The working size is {self.size[0]}×{self.size[1]} px; "
+                f"at least 16×16, at most {MOST_SIDE_PX}×{MOST_SIDE_PX}."
             )
 
     @property
@@ -228,6 +227,30 @@ def parse_job(text: str) -> EditJob:
 def with_settings(settings: EditSettings, **changes: object) -> EditSettings:
     """A copy with some numbers changed; the same checks apply."""
     return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
+
+
+def _check_prompt(prompt: str, what: str, example: str) -> None:
+    if not prompt.strip():
+        raise InvalidJobError(f"The {what} is empty.", hint=f"Write {example}.")
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidJobError(
+            f"The {what} has {prompt[error.start]!r} at character {error.start + 1}, "
+            "which is no character of Unicode.",
+            hint="Write that character again.",
+        ) from None
+
+
+def _check_fps(numerator: int, denominator: int) -> None:
+    if min(numerator, denominator) < 1:
+        raise InvalidJobError(f"The frame rate is {numerator}/{denominator}; it must be positive.")
+    if max(numerator, denominator) > MOST_FPS_TERM or numerator > MOST_FPS * denominator:
+        raise InvalidJobError(
+            f"The frame rate is {numerator}/{denominator}; at most {MOST_FPS} frames per second, "
+            f"written with numbers up to {MOST_FPS_TERM}.",
+            hint="Use a common rate, such as 24/1 or 30000/1001.",
+        )
 
 
 def is_absolute(path: str) -> bool:

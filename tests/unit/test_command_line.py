@@ -7,9 +7,7 @@ import json
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,10 +15,8 @@ from engine import __main__ as program
 from engine import job_store
 from engine.command_line import EditCommand, make_parser, read_edit_command
 from engine.errors import InvalidJobError
-from engine.job import EditJob
-from engine.reporter import Reporter
 from engine.request import EditRequest
-from tests.unit.jobs import make_job, touch
+from tests.unit.jobs import make_job
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ["clip.mp4", "--source", "a", "--target", "b", "-o", "out"]
@@ -195,122 +191,3 @@ def test_bad_arguments_exit_with_2_and_no_traceback(tmp_path: Path) -> None:
         assert done.stdout == ""
     debug = engine("edit", cwd=tmp_path, DELTA_STRIP_DEBUG="1")
     assert "Traceback" in debug.stderr
-
-
-class TestWithoutTorch:
-    """The commands with tier 1 replaced."""
-
-    @pytest.fixture
-    def tier_1(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-        made: dict[str, Any] = {"job": make_job(), "runs": 0}
-
-        def make(request: EditRequest) -> EditJob:
-            made["request"] = request
-            return made["job"]
-
-        def run(job_dir: Path, reporter: Reporter) -> Path:
-            made["runs"] += 1
-            reporter.stage("editing")
-            if made.get("during"):
-                made["during"]()
-            if made.get("error"):
-                raise made["error"]
-            touch(job_dir, *(f"frames/{n:06d}.png" for n in range(1, made["job"].frame_count + 1)))
-            job_store.write_atomic(job_dir / job_store.RESULT, "{}")
-            return job_dir / job_store.RESULT
-
-        class Bar(Reporter):
-            def __init__(self, _cancel: object) -> None: ...
-
-            def __enter__(self) -> Bar:
-                return self
-
-            def __exit__(self, *_error: object) -> None: ...
-
-        for name, content in (
-            ("prepare", {"make_job": make}),
-            ("run", {"run_job": run}),
-            ("terminal", {"TerminalReporter": Bar}),
-        ):
-            module = types.ModuleType(f"engine.editing.{name}")
-            vars(module).update(content)
-            monkeypatch.setitem(sys.modules, module.__name__, module)
-        return made
-
-    def edit(self, out: Path, *more: str) -> int:
-        arguments = ["edit", "c.mp4", "--source", "a", "--target", "b", "-o", str(out), *more]
-        return program.main(arguments)
-
-    def test_an_edit_writes_its_job_and_runs_it(
-        self, tier_1: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert self.edit(tmp_path / "out") == 0
-        assert job_store.load(tmp_path / "out") == tier_1["job"]
-        assert tier_1["request"].clip == Path("c.mp4")
-        assert capsys.readouterr().out.strip() == str(tmp_path / "out")
-
-    def test_an_edit_that_is_done_is_not_done_again(
-        self, tier_1: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert self.edit(tmp_path / "out") == self.edit(tmp_path / "out") == 0
-        assert tier_1["runs"] == 1
-        assert "already" in capsys.readouterr().err
-        assert self.edit(tmp_path / "out", "--overwrite") == 0
-        assert tier_1["runs"] == 2
-
-    def test_the_result_of_another_edit_is_refused_with_exit_code_2(
-        self, tier_1: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self.edit(tmp_path / "out")
-        tier_1["job"] = make_job(seed=1)
-        assert self.edit(tmp_path / "out") == 2
-        assert "--overwrite" in capsys.readouterr().err
-
-    def test_the_second_of_two_edits_in_one_folder_is_refused_and_changes_nothing(
-        self, tier_1: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        out, first = tmp_path / "out", tier_1["job"]
-
-        def second() -> None:
-            tier_1["during"] = None
-            tier_1["job"] = make_job(seed=1)
-            assert self.edit(out, "--overwrite") == 2
-            assert "Another process" in capsys.readouterr().err
-            assert job_store.load(out) == first
-
-        tier_1["during"] = second
-        assert self.edit(out) == 0
-        assert tier_1["runs"] == 1
-        assert job_store.load(out) == first
-
-    @pytest.mark.parametrize(
-        ("error", "code"),
-        [
-            (InvalidJobError("Bad.", hint="Better."), 2),
-            (program.errors.NumericalError("NaN."), 4),
-            (program.errors.CancelledError("Stopped."), 3),
-            (ValueError("x"), 4),
-        ],
-    )
-    def test_how_a_job_ends_is_the_exit_code(
-        self, tier_1: dict[str, Any], tmp_path: Path, error: Exception, code: int
-    ) -> None:
-        tier_1["error"] = error
-        assert self.edit(tmp_path / "out") == code
-
-    def test_an_unexpected_fault_before_the_job_is_one_sentence(
-        self,
-        tier_1: dict[str, Any],
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        def fail(_request: EditRequest) -> EditJob:
-            raise ZeroDivisionError("on purpose")
-
-        monkeypatch.setattr(sys.modules["engine.editing.prepare"], "make_job", fail)
-        assert tier_1["runs"] == 0
-        assert self.edit(tmp_path / "out") == 4
-        text = capsys.readouterr().err
-        assert "ZeroDivisionError: on purpose" in text
-        assert "Traceback" not in text

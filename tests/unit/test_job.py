@@ -54,6 +54,12 @@ def test_an_unknown_field_is_refused_by_name() -> None:
         ({"fps": (0, 1)}, "frame rate"),
         ({"fps": (24.0, 1)}, "fps[0]"),
         ({"size": (8, 64)}, "at least 16"),
+        ({"size": (64, 8193)}, "at most 8192"),
+        ({"fps": (10**12, 1)}, "1000000000000/1; at most 1000"),
+        ({"fps": (1, 2**31)}, "up to 2147483647"),
+        ({"fps": (1001, 1)}, "at most 1000 frames"),
+        ({"source_prompt": "a \ud800 car"}, "character 3"),
+        ({"target_prompt": "\udcff"}, "target prompt has '\\udcff'"),
         ({"seed": -1}, "seed is -1"),
         ({"threads": 0}, "threads is 0"),
         ({"method": "magic"}, "the choices are"),
@@ -65,6 +71,11 @@ def test_a_job_that_cannot_be_honoured_cannot_be_made(changes: dict[str, Any], p
     with pytest.raises(InvalidJobError) as caught:
         make_job(**changes)
     assert part in caught.value.message
+
+
+@pytest.mark.parametrize("fps", [(30000, 1001), (14_060_000, 468_723), (1000, 1)])
+def test_the_odd_average_rates_of_real_clips_are_taken(fps: tuple[int, int]) -> None:
+    assert make_job(fps=fps, size=(8192, 16)).fps == fps
 
 
 @pytest.mark.parametrize(

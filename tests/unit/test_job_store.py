@@ -90,7 +90,6 @@ def test_a_new_run_sweeps_what_a_killed_one_was_writing(job_dir: Path) -> None:
         ".12.part.blender.json",  # Blender may be writing it now
         "frames/000001.png",
         "frames/.12.part.notes.txt",
-        "source/.12.part.000001.png",
     ]
     touch(job_dir, *rests, *kept, ".13.part.failure.json")
     os.utime(job_dir / ".13.part.failure.json", (1, 1))
