@@ -108,6 +108,20 @@ def test_a_closed_stdin_ends_the_worker_in_2_seconds(workers: list[Worker]) -> N
         assert time.monotonic() - began < 2
 
 
+def test_a_job_whose_parent_is_gone_is_interrupted_and_not_cancelled(
+    workers: list[Worker], job_dir: Path
+) -> None:
+    worker = begin(workers, "slow", steps=1000, step_seconds=0.05)
+    worker.hear("ready")
+    worker.say(Run(str(job_dir)))
+    for _ in range(3):
+        worker.hear("progress")
+    worker.end()
+    assert job_store.read_failure(job_dir) is None
+    assert job_store.state(job_dir) == "interrupted"
+    assert job_store.recoverable(job_dir.parent) == [job_dir]
+
+
 def test_quit_ends_the_worker_with_exit_code_0(workers: list[Worker]) -> None:
     worker = begin(workers, "normal")
     worker.hear("ready")
