@@ -3,8 +3,8 @@
 
     .venv/bin/python -m benchmarks.overhead
 
-Both are ratios measured in one run: seconds of the optimisation over the seconds its own model calls
-take in it, and peak memory of a whole job of 160 frames over one of 16, each in its own process.
+Both are ratios measured in one run: seconds of the optimisation over the seconds of the model calls
+in it, and peak memory of a whole job of 160 frames over one of 16, each in its own process.
 Writes docs/overhead.md.
 """
 
