@@ -17,7 +17,6 @@ import os
 import shutil
 import stat
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +33,23 @@ _SPEC.loader.exec_module(strips)
 
 
 def end_with_parent() -> None:
-    """Watch standard input in a thread, when it is a pipe."""
+    """Look at standard input before each picture, when it is a pipe.
 
-    def watch() -> None:
-        while os.read(0, 1024):  # not sys.stdin: its lock would be held at the end
-            pass
+    Not in a thread: Blender's renderer and a waiting Python thread can block each other for ever.
+    """
+    if stat.S_ISFIFO(os.fstat(0).st_mode) and os.name == "posix":
+        os.set_blocking(0, False)
+        bpy.app.handlers.render_pre.append(_end_if_alone)
+
+
+@bpy.app.handlers.persistent
+def _end_if_alone(*_arguments: Any) -> None:
+    try:
+        is_at_end = not os.read(0, 1024)
+    except BlockingIOError:
+        return
+    if is_at_end:
         os._exit(3)
-
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=watch, daemon=True).start()
 
 
 def main(request_path: Path) -> None:
@@ -154,3 +161,5 @@ def prepare_scene(scene: Any, rendering: dict[str, Any]) -> None:
 if __name__ == "__main__":
     end_with_parent()
     main(Path(sys.argv[-1]))
+    sys.stdout.flush()
+    os._exit(0)  # all is on the disk; Blender 4.5's own clean-up at the end sometimes hangs
