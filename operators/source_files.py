@@ -16,15 +16,19 @@ ENGINE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".
 
 
 def check_files(strip: Any, *, is_quick: bool = False) -> None:
-    """Refuse a strip whose files, or those of the strips it is made of, are missing."""
+    """Refuse a strip whose files, or those of the strips it is made of, are missing.
+
+    Args:
+        strip: The strip.
+        is_quick: Look only at the first and last file of each strip, for drawing.
+    """
     if strip.type == "META":
         for child in strips.children(strip):
             if child.type != "SOUND":
                 check_files(child, is_quick=is_quick)
     for part in strips.inputs(strip):
         check_files(part, is_quick=is_quick)
-    paths = media_paths(strip)
-    for path in {*paths[:1], *paths[-1:]} if is_quick else paths:
+    for path in media_paths(strip, ends_only=is_quick):
         if not path.is_file():
             raise MediaError(
                 f"“{strip.name}” cannot be read: {path} does not exist.",
@@ -32,17 +36,21 @@ def check_files(strip: Any, *, is_quick: bool = False) -> None:
             )
 
 
-def media_paths(strip: Any) -> list[Path]:
-    """The files a movie or image strip shows; none for other strips."""
+def media_paths(strip: Any, *, ends_only: bool = False) -> list[Path]:
+    """The files a movie or image strip shows, or the first and the last; none for other strips."""
     if strip.type == "MOVIE":
         return [Path(absolute(strip.filepath))]
     if strip.type != "IMAGE":
         return []
     folder = Path(absolute(strip.directory))
+    first, last = strips.left(strip), strips.right(strip) - 1
+    frames = sorted({first, last}) if ends_only else range(first, last + 1)
+    final = len(strip.elements) - 1
+    shown = sorted({min(index, final) for index in frame_map(strip, frames)})
+    if ends_only:
+        return [folder / strip.elements[index].filename for index in shown]
     names = [element.filename for element in strip.elements]
-    frames = range(strips.left(strip), strips.right(strip))
-    shown = {min(index, len(names) - 1) for index in frame_map(strip, frames)}
-    return [folder / names[index] for index in sorted(shown)]
+    return [folder / names[index] for index in shown]
 
 
 def absolute(path: str) -> str:
