@@ -13,6 +13,7 @@ from typing import Any
 
 import bpy
 
+from .. import engine
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from ..engine.job import EditJob
@@ -147,6 +148,9 @@ def insert(
     strip["delta_strip_source_prompt"] = job.source_prompt
     strip["delta_strip_target_prompt"] = job.target_prompt
     strip["delta_strip_seed"] = str(job.seed)  # may exceed what a custom property can hold
+    strip["delta_strip_method"] = job.settings.method
+    strip["delta_strip_backbone"] = job.backbone
+    strip["delta_strip_engine_version"] = engine.__version__
     strip["delta_strip_job"] = str(job_folder)
     strips.mark(strip)
     strip.select = False  # the selection is the editor's: the next edit is of their strips again

@@ -62,3 +62,12 @@ def test_saving_a_copy_leaves_the_jobs_with_the_open_file(part, scene, clip, tmp
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "copy.blend"), copy=True)
     placement = part("operators.result_import").load_placement(job.folder)
     assert placement.blend == str(tmp_path / "film.blend")
+
+
+def test_the_result_says_what_made_it(part, scene, clip):
+    (job,) = start(part)
+    poll_until(part, lambda: not job.is_open)
+    (result,) = results(scene)
+    assert result["delta_strip_method"] == job.job.settings.method
+    assert result["delta_strip_backbone"] == job.job.backbone
+    assert result["delta_strip_engine_version"] == part("engine").__version__
