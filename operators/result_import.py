@@ -148,7 +148,7 @@ def insert(
     strip["delta_strip_source_prompt"] = job.source_prompt
     strip["delta_strip_target_prompt"] = job.target_prompt
     strip["delta_strip_seed"] = str(job.seed)  # may exceed what a custom property can hold
-    strip["delta_strip_method"] = job.settings.method
+    strip["delta_strip_method"] = job.method
     strip["delta_strip_backbone"] = job.backbone
     strip["delta_strip_engine_version"] = engine.__version__
     strip["delta_strip_job"] = str(job_folder)

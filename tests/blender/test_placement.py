@@ -68,6 +68,6 @@ def test_the_result_says_what_made_it(part, scene, clip):
     (job,) = start(part)
     poll_until(part, lambda: not job.is_open)
     (result,) = results(scene)
-    assert result["delta_strip_method"] == job.job.settings.method
+    assert result["delta_strip_method"] == job.job.method
     assert result["delta_strip_backbone"] == job.job.backbone
     assert result["delta_strip_engine_version"] == part("engine").__version__
