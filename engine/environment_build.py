@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from .environment import (
     write_marker,
 )
 from .errors import EnvironmentSetupError
+from .file_lock import FileLock
 
 NEEDED_GB: dict[Flavour, float] = {"cpu": 2.0, "cuda": 8.0}  # measured 1.5 installed, plus archives
 _TAIL_LINES = 12
@@ -237,24 +237,18 @@ def _require_space(root: Path, flavour: Flavour) -> None:
 @contextlib.contextmanager
 def _exclusive(root: Path) -> Iterator[None]:
     """Let one process at a time work on an environment; a crash releases the lock."""
-    lock = _beside(root, "lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+b") as stream:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise EnvironmentSetupError(
-                f"Another program is installing into {root} right now.",
-                hint="Wait until it has finished.",
-            ) from error
+    path = _beside(root, "lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    if not lock.acquire():
+        raise EnvironmentSetupError(
+            f"Another program is installing into {root} right now.",
+            hint="Wait until it has finished.",
+        )
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _put_interrupted_switch_right(root: Path) -> None:
