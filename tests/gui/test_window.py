@@ -65,7 +65,7 @@ def facts() -> dict:
     make_zip(FOLDER / "delta_strip.zip")
     make_frames(FOLDER / "frames")
     inside = {
-        "DELTA_STRIP_GUI": "/work/build/gui",
+        "DELTA_STRIP_GUI": "/project/build/gui",
         "DELTA_STRIP_PYTHON": "/usr/bin/python3",
         "DELTA_STRIP_BUTTON": os.environ.get("DELTA_STRIP_BUTTON", "1407,583"),
         "BIND": str(ROOT),

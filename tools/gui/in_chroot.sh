@@ -4,7 +4,7 @@
 #
 # usage: tools/gui/in_chroot.sh DIR COMMAND...
 #
-#   BIND=<folder>       is seen as /work inside, writable; the command starts there
+#   BIND=<folder>       is seen as /project inside, writable; the command starts there
 #   KEEP="NAME ..."     environment variables to pass on; all others are dropped
 set -euo pipefail
 dir=$1
@@ -22,8 +22,8 @@ exec unshare --mount --propagation private bash -euc '
   mount -t proc proc "$dir/proc"
   mount --rbind /dev "$dir/dev"
   cp -L /etc/resolv.conf "$dir/etc/"
-  mkdir -p "$dir/work"
-  if [ -n "$bind" ]; then mount --bind "$bind" "$dir/work"; fi
+  mkdir -p "$dir/project"
+  if [ -n "$bind" ]; then mount --bind "$bind" "$dir/project"; fi
   home=$(chroot "$dir" mktemp -d)
-  exec chroot "$dir" env --chdir=/work -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+  exec chroot "$dir" env --chdir=/project -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
     HOME="$home" "$@"' _ "$dir" "${BIND:-}" "${kept[@]}" "$@"
