@@ -7,7 +7,7 @@ Twelve edits of the study's two kinds, to be held against its figures, and twelv
 know how far they carry. Clips of 8 frames at 64 × 64, seeds that neither training nor tuning has
 seen, objects of middle size (as the study's), the recommended settings for all of them. Every edit
 is measured twice against its exact counterfactual: the plain decode, as in the study's tables, and
-the product's output (delta decode and mask composite). Writes docs/colour_edits.json,
+the product's output (steadied, delta decode, mask composite). Writes docs/colour_edits.json,
 docs/colour_edits.md and two contact sheets in docs/images/.
 """
 
@@ -35,6 +35,7 @@ from engine.backbones.base import Backbone
 from engine.backbones.loading import choose_device, choose_dtype, load_backbone
 from engine.editing.composite import composite
 from engine.editing.edit import Clip, Edit
+from engine.editing.smoothing import steadied
 from engine.registry import find_backbone
 from engine.schema import dumps
 from engine.video.masks import latent_mask
@@ -148,7 +149,10 @@ def run_edit(backbone: Backbone, seed: int) -> tuple[Row, list[NDArray[np.uint8]
         state = edit.advance(state)
     seconds = time.monotonic() - start
     decoded, before = backbone.decode(state.z_average), backbone.decode(z_source)
-    product = levels(composite(frames, decoded, before, mask[:, None]))
+    radius = backbone.card.recommended("dds").smoothing_frames
+    pairs = steadied(zip(decoded.split(1), before.split(1), strict=True), radius)
+    steady = torch.cat([target for target, _ in pairs])
+    product = levels(composite(frames, steady, before, mask[:, None]))
     plain, reconstruction = levels(decoded), levels(before)
     row = Row(
         seed=seed,

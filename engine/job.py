@@ -133,6 +133,13 @@ class EditSettings:
         minimum=0,
         maximum=0.99,
     )
+    smoothing_frames: int = setting(
+        0,
+        doc="frames before and after that steady the edit where the source is alike; 0: none",
+        unit="frames",
+        minimum=0,
+        maximum=16,
+    )
     use_stopping_rule: bool = setting(
         True, doc="stop when the model prefers the target prompt as much as strength asks for"
     )

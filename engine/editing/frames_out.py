@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..video.writing import MovieWriter, write_frame
 from .composite import composite
 from .edit import Clip
 from .frames_in import SourceFrame, source_frames
+from .smoothing import DecodedPair, steadied
 
 
 def write_result_frames(
@@ -45,9 +47,13 @@ def write_result_frames(
     with ExitStack() as open_files:
         sheet = open_files.enter_context(ContactSheet(job_dir / "compare.png", job.frame_count))
         movies: list[MovieWriter] = []
-        for index, frame in enumerate(source_frames(job, job_dir, lambda _message, _hint: None)):
+        frames = source_frames(job, job_dir, lambda _message, _hint: None)
+        decoded = steadied(
+            decoded_pairs(backbone, clip.z_source, z_target, size), job.settings.smoothing_frames
+        )
+        for index, (frame, pair) in enumerate(zip(frames, decoded, strict=True)):
             reporter.check_cancelled()
-            edited = edited_picture(frame, backbone, clip.z_source[index], z_target[index], size)
+            edited = edited_picture(frame, pair)
             write_frame(folder / f"{index + 1:06d}.png", edited)
             if not movies:
                 height, width = edited.shape[:2]
@@ -61,22 +67,30 @@ def write_result_frames(
     return width, height
 
 
-def edited_picture(
-    frame: SourceFrame, backbone: Backbone, z_source: Tensor, z_target: Tensor, size: WorkingSize
-) -> NDArray[np.uint8]:
+def decoded_pairs(
+    backbone: Backbone, z_source: Tensor, z_target: Tensor, size: WorkingSize
+) -> Iterator[DecodedPair]:
+    """D(z) and D(ẑ) of each frame, without padding, on the CPU.
+
+    Args:
+        backbone: Decodes.
+        z_source: Source latents, `(frames, channels, h, w)`.
+        z_target: Edited latents, same shape.
+        size: The working size the latents belong to.
+    """
+    for target, source in zip(z_target.split(1), z_source.split(1), strict=True):
+        # Two calls of one shape: equal latents decode to equal pixels.
+        yield size.crop(backbone.decode(target)).cpu(), size.crop(backbone.decode(source)).cpu()
+
+
+def edited_picture(frame: SourceFrame, pair: DecodedPair) -> NDArray[np.uint8]:
     """The edited frame, uint8 of the source's shape; alpha is the source's.
 
     Args:
         frame: The source at full size.
-        backbone: Decodes.
-        z_source: The frame's source latents, `(channels, h, w)`.
-        z_target: The frame's edited latents, same shape.
-        size: The working size the latents belong to.
+        pair: D(z) and D(ẑ) of this frame.
     """
-    # Two calls of one shape: equal latents decode to equal pixels.
-    decoded_target = size.crop(backbone.decode(z_target[None])).cpu()
-    decoded_source = size.crop(backbone.decode(z_source[None])).cpu()
-    colours = composite(frame.colours(), decoded_target, decoded_source, frame.weights())
+    colours = composite(frame.colours(), *pair, frame.weights())
     levels = (colours[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return np.concatenate([levels, frame.picture[:, :, 3:]], axis=2)
 

@@ -18,7 +18,15 @@ from engine.schema import dumps
 from engine.video.images import read_image
 from engine.video.writing import write_frame
 
-QUICK = EditSettings(steps=2, guidance_scale=3, step_size=0.4, use_stopping_rule=False)
+# Averaging and steadying are on, so that every promise is tested with them.
+QUICK = EditSettings(
+    steps=2,
+    guidance_scale=3,
+    step_size=0.4,
+    averaging=0.5,
+    smoothing_frames=2,
+    use_stopping_rule=False,
+)
 
 
 def ball(frames, width, height):

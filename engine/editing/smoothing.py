@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Steadying the edit over time, guided by the source (torch, never bpy).
+
+Every frame has its own noise, so what the optimisation makes of it differs a little from frame to
+frame, which shows as flicker. The decoded difference Δ = D(z) − D(ẑ) is therefore averaged over
+neighbouring frames k, but only where the source looks the same there:
+
+    Δ̄_t = Σ_k w_tk Δ_k / Σ_k w_tk        w_tk = exp(−‖D(ẑ)_t − D(ẑ)_k‖² / (2 σ²))
+
+It is a joint bilateral filter (Petschnigg et al. 2004) along time: an object's edit is averaged
+with itself while the object covers a place, and never with the background that it uncovers. Where Δ
+is 0 in all these frames it stays exactly 0.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+ALIKE = 0.1
+"""σ: RMS over the channels (of a range of 1) within which two source pixels count as alike."""
+
+DecodedPair = tuple[Tensor, Tensor]
+"""D(z) and D(ẑ) of one frame, `(1, 3, h, w)` each."""
+
+
+def steadied(pairs: Iterable[DecodedPair], radius: int) -> Iterator[DecodedPair]:
+    """The pairs with their differences averaged; the second of each pair stays as it is.
+
+    Args:
+        pairs: Of all frames in order; read `radius` frames ahead, so memory does not grow.
+        radius: Frames before and after; 0 leaves everything as it is.
+    """
+    source = iter(pairs)
+    if radius == 0:
+        yield from source
+        return
+    kept: deque[DecodedPair] = deque()
+    first = 0
+    index = 0
+    while True:
+        while first + len(kept) <= index + radius and (pair := next(source, None)) is not None:
+            kept.append(pair)
+        if index >= first + len(kept):
+            return
+        yield _averaged(kept, index - first)
+        index += 1
+        if first < index - radius:
+            kept.popleft()
+            first += 1
+
+
+def _averaged(pairs: deque[DecodedPair], centre: int) -> DecodedPair:
+    before = pairs[centre][1]
+    total = torch.zeros_like(before)
+    weights = torch.zeros_like(before[:, :1])
+    for target, source in pairs:
+        distance = ((source - before) ** 2).mean(1, keepdim=True)
+        weight = torch.exp(-distance / (2 * ALIKE**2))
+        total += weight * (target - source)
+        weights += weight
+    return before + total / weights, before
