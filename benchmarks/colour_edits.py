@@ -3,14 +3,14 @@
 
     .venv/bin/python -m benchmarks.colour_edits
 
-Twelve edits of the study's two kinds, to be held against its figures, and twelve drawn freely, to
-know how far they carry. Clips of 8 frames at 64 × 64 that training has not seen, objects of middle
-size (as the study's), the recommended settings for all of them. The free draw came first: its result
-at another guidance scale was seen before the settings were chosen (on other seeds), and the group of
-the study's kinds was added after the free draw had missed some of the study's figures. Every edit
-is measured twice against its exact counterfactual: the plain decode, as in the study's tables, and
-the product's output (steadied, delta decode, mask composite). Writes docs/colour_edits.json,
-docs/colour_edits.md and two contact sheets in docs/images/.
+Twelve edits of the study's two kinds, to be held against its figures, and twelve drawn freely,
+to know how far they carry. Clips of 8 frames at 64 × 64 that training has not seen, objects of
+middle size (as the study's), the recommended settings for all of them. The free draw came first:
+its result at another guidance scale was seen before the settings were chosen (on other seeds), and
+the group of the study's kinds was added after the free draw had missed some of the study's figures.
+Every edit is measured twice against its exact counterfactual: the plain decode, as in the study's
+tables, and the product's output (steadied, delta decode, mask composite). Writes
+docs/colour_edits.json, docs/colour_edits.md and two contact sheets in docs/images/.
 """
 
 from __future__ import annotations
@@ -223,10 +223,10 @@ def page(alike: list[Row], free: list[Row], threads: int) -> str:
         "The verdicts compare with the mean of the study's two noise seeds. Where a cell of a",
         "single edit has two figures, the plain decode is first, the product's output second.",
         "",
-        "Training saw none of these clips, and settings were tuned on other seeds. But the free draw is",
-        "not blind: its result at guidance scale 1 was seen before the settings were chosen, and the",
-        "group of the study's kinds was added after the free draw had missed some of the study's",
-        "figures. Take the free draw as the measure of what an edit outside the study's two kinds gets.",
+        "Training saw none of these clips, and settings were tuned on other seeds. But the free",
+        "draw is not blind: its result at guidance scale 1 was seen before the settings were chosen,",
+        "and the group of the study's kinds was added after the free draw had missed some of the",
+        "study's figures. Take the free draw as the measure of an edit outside the study's kinds.",
         "",
         "## Twelve edits of the study's two kinds",
         "",
