@@ -21,8 +21,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from demo.grammar import caption
 from demo.movie import write_clip
-from demo.spec import caption, counterfactual, sample_spec
+from demo.sampling import sample_spec
+from demo.spec import counterfactual
 from engine.backbones.text_to_video import TextToVideo
 from engine.editing.edit import Clip, Edit
 from engine.guidance.randomness import frame_noise

@@ -18,7 +18,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from demo.spec import COLORS, ClipSpec, caption, to_json
+from demo.grammar import caption
+from demo.spec import COLORS, ClipSpec, to_json
 from demo.world import render_frames
 
 Codec = Literal["libx264", "ffv1"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a procedural clip is made of, its caption and its counterfactuals. Imports numpy only.
+"""What a procedural clip is made of, and its counterfactuals. Imports numpy only.
 
 A `ClipSpec` determines every pixel. Its lengths are fractions of the short side and its time runs
 from the first frame to the last, so the same spec renders at any size and length. Its
@@ -9,20 +9,17 @@ counterfactual (one attribute changed, all else alike) is the exact answer to an
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypedDict, Unpack, get_args
-
-import numpy as np
+from typing import Any, Literal, get_args
 
 from demo.backgrounds import BACKGROUNDS, Background
-from demo.motion import MOTIONS, Motion, Pair, Path, sample_path
+from demo.motion import MOTIONS, Motion, Pair, Path
 from demo.shapes import SHAPES, Shape
 
 Color = Literal["red", "green", "blue", "yellow", "purple", "orange", "white", "black"]
-Size = Literal["small", "", "big"]
-Camera = Literal["still", "pan"]
+Size = Literal["small", "", "big", "huge"]
+Light = Literal["steady", "darker", "brighter", "flickering"]
 
 COLORS: dict[Color, tuple[int, int, int]] = {
     "red": (220, 40, 40),
@@ -39,25 +36,33 @@ SIZES: dict[Size, Pair] = {
     "small": (8 / 64, 9.5 / 64),
     "": (9.5 / 64, 12 / 64),
     "big": (12 / 64, 14 / 64),
+    "huge": (15 / 64, 19 / 64),
 }
-# Travel per frame in short sides: 2.6 to 4.2 px per frame in a 64 px picture.
-SPEEDS = (2.6 / 64, 4.2 / 64)
-PAN_SPEEDS = (1.2 / 64, 2.8 / 64)
-# Gap kept between the object's radius and the edge of the picture, short sides.
-MARGIN = 2 / 64
 MIN_SIDE_PX = 16
-# Drawn only on request: the object could not be told from what is behind it.
-_CAMOUFLAGE = {("green", "grass"), ("black", "night"), ("yellow", "sand"), ("blue", "water")}
+_ENDS = ("start", "end")
+# Largest magnification of the last frame over the first, and of the first over the last.
+MAX_ZOOM = 4.0
 
 
-class Fixed(TypedDict, total=False):
-    """Attributes of a spec that are not left to chance."""
+@dataclass(frozen=True)
+class Body:
+    """One object: what it is and where it goes."""
 
     shape: Shape
     color: Color
     motion: Motion
-    background: Background
     size: Size
+    """The caption's size word; `radius` is what is drawn."""
+    radius: float
+    """Short sides, where the camera magnifies by 1."""
+    path: Path
+    """Over the world, in short sides from the middle of the picture."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no object can have."""
+        known = {"shape": SHAPES, "color": COLORS, "motion": MOTIONS, "size": SIZES}
+        for name, values in known.items():
+            _check(name, getattr(self, name), values)
 
 
 @dataclass(frozen=True)
@@ -71,12 +76,19 @@ class ClipSpec:
     size: Size
     """The caption's size word; `radius` is what is drawn."""
     radius: float
-    """Short sides."""
+    """Short sides, where the camera magnifies by 1."""
     path: Path
     """Over the world, in short sides from the middle of the picture."""
     texture_seed: int
     pan: Pair = (0.0, 0.0)
     """What the camera travels over the clip, from -pan/2 to +pan/2, short sides."""
+    zoom: float = 1.0
+    """Magnification of the last frame over the first; the middle of the clip is at 1."""
+    light: Light = "steady"
+    light_depth: float = 0.0
+    """Share of the brightness that is gone where it is darkest, 0 to 1."""
+    companion: Body | None = None
+    """A second object, behind the first; an edit leaves it alone."""
     frames: int = 8
     width: int = 64
     """px"""
@@ -87,15 +99,13 @@ class ClipSpec:
 
     def __post_init__(self) -> None:
         """Refuse values that no clip can have."""
-        for name, known in (
-            ("shape", SHAPES),
-            ("color", COLORS),
-            ("motion", MOTIONS),
-            ("background", BACKGROUNDS),
-            ("size", SIZES),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; use one of {list(known)}")
+        _check("background", self.background, BACKGROUNDS)
+        _check("light", self.light, get_args(Light))
+        _ = self.body
+        if not 1 / MAX_ZOOM <= self.zoom <= MAX_ZOOM:
+            raise ValueError(f"zoom is {self.zoom}; use {1 / MAX_ZOOM} to {MAX_ZOOM}")
+        if not 0 <= self.light_depth <= 1:
+            raise ValueError(f"light_depth is {self.light_depth}; use 0 to 1")
         if self.frames < 1:
             raise ValueError(f"a clip of {self.frames} frames; ask for at least 1")
         if min(self.width, self.height) < MIN_SIDE_PX:
@@ -125,6 +135,11 @@ class ClipSpec:
         )
 
     @property
+    def body(self) -> Body:
+        """The object, without the world around it."""
+        return Body(self.shape, self.color, self.motion, self.size, self.radius, self.path)
+
+    @property
     def short_side_px(self) -> int:
         """The unit of length in px."""
         return min(self.width, self.height)
@@ -141,85 +156,6 @@ class ClipSpec:
         return self.pan[0] * scale, self.pan[1] * scale
 
 
-def caption(spec: ClipSpec) -> str:
-    """The clip in words: "a [size] colour shape MOTION over background"."""
-    words = f"{spec.size} {spec.color}".strip()
-    article = "an" if words[0] in "aeiou" else "a"
-    return f"{article} {words} {spec.shape} {MOTIONS[spec.motion]} over {spec.background}"
-
-
-def sample_spec(
-    seed: int,
-    *,
-    frames: int = 8,
-    width: int = 64,
-    height: int = 64,
-    fps: Fraction = Fraction(25),
-    camera: Camera = "still",
-    max_speed_px: float | None = None,
-    **fixed: Unpack[Fixed],
-) -> ClipSpec:
-    """A random spec with the `fixed` attributes; the object's centre stays in the picture.
-
-    A straight path is as long as a speed within SPEEDS (short sides per frame) makes it and the
-    picture holds; a circle is one turn per clip. `max_speed_px` limits the movement of the object
-    and of the camera, px per frame at this size and length, by shortening the path.
-    """
-    rng = np.random.Generator(np.random.PCG64(seed))
-    names = _sample_names(rng, fixed)
-    radius = rng.uniform(*SIZES[names["size"]])
-    short, steps = min(width, height), frames - 1 if frames > 1 else 7
-    limit = np.inf if max_speed_px is None else max_speed_px / short
-    room = tuple(max(side / short / 2 - radius - MARGIN, 0.0) for side in (width, height))
-    pan = (0.0, 0.0)
-    if camera == "pan":
-        length = min(min(rng.uniform(*PAN_SPEEDS), limit) * steps, 0.8 * room[0])
-        tilt = rng.uniform(-0.2, 0.2)
-        pan = (float(rng.choice([-1, 1])) * length * math.cos(tilt), length * math.sin(tilt))
-    path = sample_path(
-        rng,
-        names["motion"],
-        room=(room[0], room[1]),
-        pan=pan,
-        travel=rng.uniform(*SPEEDS) * steps,
-        longest=limit * steps,
-    )
-    return ClipSpec(
-        **names,
-        radius=radius,
-        path=path,
-        texture_seed=int(rng.integers(1 << 30)),
-        pan=pan,
-        frames=frames,
-        width=width,
-        height=height,
-        fps=fps,
-    )
-
-
-class _Names(TypedDict):
-    shape: Shape
-    color: Color
-    motion: Motion
-    background: Background
-    size: Size
-
-
-def _sample_names(rng: np.random.Generator, fixed: Fixed) -> _Names:
-    """Draw every attribute in a fixed order, then let `fixed` win, so seeds stay comparable."""
-    drawn = _Names(
-        shape=SHAPES[rng.integers(len(SHAPES))],
-        color=get_args(Color)[rng.integers(len(COLORS))],
-        motion=get_args(Motion)[rng.integers(len(MOTIONS))],
-        background=BACKGROUNDS[rng.integers(len(BACKGROUNDS))],
-        size=("small", "", "", "big")[rng.integers(4)],
-    )
-    drawn.update(fixed)
-    while "color" not in fixed and (drawn["color"], drawn["background"]) in _CAMOUFLAGE:
-        drawn["color"] = get_args(Color)[rng.integers(len(COLORS))]
-    return drawn
-
-
 def counterfactual(
     spec: ClipSpec,
     *,
@@ -227,7 +163,7 @@ def counterfactual(
     shape: Shape | None = None,
     background: Background | None = None,
 ) -> ClipSpec:
-    """The spec after an edit: what is named changes, path, size, texture seed and camera stay."""
+    """The spec after an edit: what is named changes, all else stays."""
     return dataclasses.replace(
         spec,
         color=color or spec.color,
@@ -243,7 +179,24 @@ def to_json(spec: ClipSpec) -> dict[str, Any]:
 
 def from_json(values: dict[str, Any]) -> ClipSpec:
     """The spec that `to_json` wrote."""
-    path = values["path"]
-    path = Path(**(path | {"start": tuple(path["start"]), "end": tuple(path["end"])}))
-    pan = (float(values["pan"][0]), float(values["pan"][1]))
-    return ClipSpec(**(values | {"path": path, "pan": pan, "fps": Fraction(values["fps"])}))
+    other = values.get("companion")
+    return ClipSpec(
+        **values
+        | {
+            "path": _path(values["path"]),
+            "pan": (float(values["pan"][0]), float(values["pan"][1])),
+            "companion": other and Body(**other | {"path": _path(other["path"])}),
+            "fps": Fraction(values["fps"]),
+        }
+    )
+
+
+def _path(values: dict[str, Any]) -> Path:
+    start, end = values["start"], values["end"]
+    path = Path((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))
+    return dataclasses.replace(path, **{k: v for k, v in values.items() if k not in _ENDS})
+
+
+def _check(name: str, value: object, known: Any) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; use one of {list(known)}")

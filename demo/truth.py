@@ -119,9 +119,11 @@ def segment(frames: Frames, background_frames: Frames) -> Mask:
     return np.stack([_distance(frame, empty) > BACKGROUND_DISTANCE for frame, empty in pairs])
 
 
-def segment_colour(frames: Frames, rgb: tuple[int, int, int]) -> Mask:
-    """Where the frames have the object's colour; for edits that replace the background."""
-    return np.stack([_distance(frame, rgb) < COLOUR_DISTANCE for frame in frames])
+def segment_colour(frames: Frames, clip: Clip) -> Mask:
+    """Where the frames have the colour of the clip's object; for edits of the background."""
+    colours = clip.light[:, None] * np.array(clip.object_rgb)
+    pairs = zip(frames, colours, strict=True)
+    return np.stack([_distance(frame, rgb) < COLOUR_DISTANCE for frame, rgb in pairs])
 
 
 def _centroid(weights: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -231,7 +233,7 @@ def measure(
     parts = regions(source.alpha, target.alpha)
     region = parts.outside if kind == "background" else parts.core
     if kind == "background":
-        found = segment_colour(edited, target.object_rgb)
+        found = segment_colour(edited, target)
         error, missing = trajectory_error_px(found, target.alpha)
     else:
         found = segment(edited, background_frames)

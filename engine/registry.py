@@ -48,6 +48,7 @@ class BackboneCard:
         working_pixels: Area in px (width · height) at which it works best.
         size_multiple: Width and height must be multiples of this, in px.
         note: A limit the editor must know, one sentence; may be empty.
+        image_mode: Whether the weights also work as an image model, temporal layers left out.
         files: Checksums to verify when it is loaded; paths relative to the folder.
     """
 
@@ -61,6 +62,7 @@ class BackboneCard:
     size_multiple: int
     note: str
     recommended_settings: tuple[RecommendedSettings, ...]
+    image_mode: bool = False
     files: tuple[ModelFile, ...] = ()
 
     def recommended(self, method: Method) -> EditSettings:
@@ -106,6 +108,7 @@ class _CardFile:
     size_multiple: int = setting(doc="sizes are multiples of this", unit="px", minimum=1)
     note: str = ""
     recommended_settings: tuple[RecommendedSettings, ...] = ()
+    image_mode: bool = False
     files: tuple[ModelFile, ...] = ()
 
     def __post_init__(self) -> None:

@@ -18,7 +18,8 @@ import imageio.v3 as iio
 import numpy as np
 
 from demo.movie import write_clip
-from demo.spec import Color, counterfactual, sample_spec, to_json
+from demo.sampling import sample_spec
+from demo.spec import Color, counterfactual, to_json
 from tools.demo_plan import (
     EDITED_COLOR,
     FILM_MEMBER,

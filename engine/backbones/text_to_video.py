@@ -56,7 +56,7 @@ class TextToVideo(Backbone):
         self.card = card
         self.device = device
         folder = card.folder
-        self._unet = _load(UNet3DConditionModel, folder, "unet", torch_dtype=dtype)
+        self.unet = _load(UNet3DConditionModel, folder, "unet", torch_dtype=dtype)
         # The autoencoder and the text encoder always run in float32: they are a small part of the
         # work, and half precision in the decoder is visible as banding.
         self._vae = _load(AutoencoderKL, folder, "vae", torch_dtype=torch.float32)
@@ -64,7 +64,7 @@ class TextToVideo(Backbone):
         self._tokenizer = CLIPTokenizer.from_pretrained(
             folder, subfolder="tokenizer", local_files_only=True
         )
-        for model in (self._unet, self._vae, self._text_encoder):
+        for model in (self.unet, self._vae, self._text_encoder):
             # eval(): the temporal convolutions have dropout, which would make equal branches
             # differ.
             model.eval().requires_grad_(False).to(device)
@@ -111,9 +111,9 @@ class TextToVideo(Backbone):
 
     def noise_pred(self, z_t: Tensor, timestep: int, embeddings: Tensor) -> Tensor:
         """See `Backbone.noise_pred`."""
-        dtype = self._unet.dtype
+        dtype = self.unet.dtype
         sample = z_t.transpose(1, 2).to(self.device, dtype)  # diffusers: (b, c, frames, h, w)
-        prediction = self._unet(sample, timestep, embeddings.to(dtype), return_dict=False)[0]
+        prediction = self.unet(sample, timestep, embeddings.to(dtype), return_dict=False)[0]
         prediction = prediction.to(torch.float32).transpose(1, 2)
         if self._prediction_type == "epsilon":
             return prediction

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from demo.grammar import caption
 from demo.movie import write_movie
-from demo.spec import caption, counterfactual, sample_spec
+from demo.sampling import sample_spec
+from demo.spec import counterfactual
 from demo.world import render
 from engine.editing.run import run_job
 from engine.job import EditJob, EditSettings, Mask, Media

@@ -47,7 +47,7 @@ def test_the_demo_backbone_is_installed_and_recommends_settings_for_dds():
 
 
 def test_encoding_and_decoding_come_back_close_to_the_picture(demo):
-    from demo.spec import sample_spec
+    from demo.sampling import sample_spec
     from demo.world import render
 
     frames = torch.from_numpy(render(sample_spec(5)).frames).permute(0, 3, 1, 2) / 255

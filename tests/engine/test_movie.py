@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from demo.movie import write_clip, write_images, write_movie
-from demo.spec import from_json, sample_spec
+from demo.sampling import sample_spec
+from demo.spec import from_json
 from demo.truth import erode
 from demo.world import render
 

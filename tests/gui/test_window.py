@@ -46,7 +46,7 @@ def make_frames(folder: Path) -> None:
     """A red ball over grass, from the procedural world."""
     pytest.importorskip("imageio", reason="the pictures need the engine's packages")
     from demo.movie import write_images
-    from demo.spec import sample_spec
+    from demo.sampling import sample_spec
     from demo.world import render_frames
 
     spec = sample_spec(

@@ -4,7 +4,8 @@
 import numpy as np
 import pytest
 
-from demo.spec import counterfactual, sample_spec
+from demo.sampling import sample_spec
+from demo.spec import counterfactual
 from demo.truth import (
     colour_progress,
     dilate,

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from demo.backgrounds import BACKGROUNDS
+from demo.grammar import SYNONYMS, caption, paraphrase, vocabulary
 from demo.motion import MOTIONS
+from demo.sampling import sample_any, sample_spec
 from demo.shapes import SHAPES
-from demo.spec import COLORS, caption, counterfactual, from_json, sample_spec, to_json
-from demo.world import centres_px, render, render_backgrounds, render_frames
+from demo.spec import COLORS, counterfactual, from_json, to_json
+from demo.world import centres_px, light_factors, render, render_backgrounds, render_frames
 
 
 def test_the_same_seed_gives_the_same_pixels_and_another_seed_others():
@@ -178,6 +180,90 @@ def test_an_object_outside_the_picture_leaves_the_background():
 def test_a_spec_survives_json():
     spec = sample_spec(17, camera="pan", fps=Fraction(30000, 1001))
     assert from_json(json.loads(json.dumps(to_json(spec)))) == spec
+    for seed in range(30):
+        spec = sample_any(seed)
+        assert from_json(json.loads(json.dumps(to_json(spec)))) == spec
+
+
+def test_everything_the_world_has_turns_up_and_keeps_inside_the_picture():
+    sizes = [(64, 64), (96, 48), (48, 80)]
+    specs = [sample_any(s, width=sizes[s % 3][0], height=sizes[s % 3][1]) for s in range(240)]
+    assert {spec.size for spec in specs} == {"small", "", "big", "huge"}
+    assert {spec.light for spec in specs} == {"steady", "darker", "brighter", "flickering"}
+    assert any(spec.companion for spec in specs)
+    assert any(spec.pan != (0, 0) for spec in specs)
+    assert any(spec.zoom > 1 for spec in specs)
+    assert any(spec.zoom < 1 for spec in specs)
+    for spec in specs:
+        centres = centres_px(spec)
+        assert (centres >= 0).all()
+        assert (centres <= np.array([spec.width, spec.height])).all()
+        if spec.companion:
+            assert spec.companion.color != spec.color
+
+
+def test_a_zooming_camera_magnifies_the_object_and_what_is_behind_it():
+    spec = sample_spec(18, shape="ball", motion="still", camera="zoom", width=128, height=128)
+    spec = dataclasses.replace(spec, zoom=1.5)
+    area = render(spec).alpha.sum(axis=(1, 2))
+    assert np.sqrt(area[-1] / area[0]) == pytest.approx(1.5, rel=0.02)
+    frames = np.stack(list(render_backgrounds(spec))).astype(float)
+    assert np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3)).min() > 0
+
+
+@pytest.mark.parametrize("light", ["darker", "brighter", "flickering"])
+def test_light_scales_every_level_of_a_frame(light):
+    spec = sample_spec(19, light=light, background="sand", motion="still")
+    factors = light_factors(spec)
+    assert factors.max() <= 1
+    assert factors.min() == pytest.approx(1 - spec.light_depth, abs=1e-6)
+    dim = render(spec)
+    bright = render(dataclasses.replace(spec, light="steady")).frames.astype(float)
+    assert np.abs(dim.frames - bright * factors[:, None, None, None]).max() <= 1
+    assert np.array_equal(dim.light, factors)
+    changes = np.diff(factors)
+    assert {"darker": (changes < 0).all(), "brighter": (changes > 0).all()}.get(light, True)
+
+
+def test_a_companion_belongs_to_the_scene_and_stays_out_of_the_edit():
+    spec = sample_spec(20, companion=True, color="red", background="sky")
+    source, target = render(spec), render(counterfactual(spec, color="blue"))
+    assert not (source.frames != target.frames)[source.alpha == 0].any()
+    alone = dataclasses.replace(spec, companion=None)
+    empty, without = (np.stack(list(render_backgrounds(s))) for s in (spec, alone))
+    assert (empty != without).any()
+    assert np.array_equal(source.frames[source.alpha == 0], empty[source.alpha == 0])
+
+
+def test_captions_name_everything_visible():
+    spec = sample_spec(
+        1, shape="star", color="orange", motion="circle", background="water", size="huge"
+    )
+    other = sample_spec(
+        2, shape="ball", color="black", motion="left", background="water", size="small"
+    ).body
+    whole = dataclasses.replace(
+        spec, companion=other, pan=(0.2, 0.0), zoom=0.8, light="darker", light_depth=0.4
+    )
+    assert caption(whole) == (
+        "a huge orange star moving in a circle and a small black ball moving left over water, "
+        "camera panning right, camera zooming out, getting darker"
+    )
+
+
+def test_paraphrases_use_the_grammar_s_words_and_always_name_colour_and_shape():
+    words = set(vocabulary())
+    texts = set()
+    for seed in range(200):
+        spec = sample_any(seed)
+        text = paraphrase(spec, np.random.Generator(np.random.PCG64(seed)))
+        texts.add(text)
+        said = set(text.replace(",", " ,").split())
+        assert said <= words
+        assert said & {spec.color, *SYNONYMS.get(spec.color, ())}
+        assert said & {spec.shape, *SYNONYMS.get(spec.shape, ())}
+    used = " ".join(texts)
+    assert all(other in used for others in SYNONYMS.values() for other in others)
 
 
 def test_impossible_specs_are_refused_with_the_value_and_the_way_out():
@@ -187,3 +273,7 @@ def test_impossible_specs_are_refused_with_the_value_and_the_way_out():
         dataclasses.replace(sample_spec(1), frames=0)
     with pytest.raises(ValueError, match="8x64 px"):
         dataclasses.replace(sample_spec(1), width=8)
+    with pytest.raises(ValueError, match="zoom is 9"):
+        dataclasses.replace(sample_spec(1), zoom=9.0)
+    with pytest.raises(ValueError, match="light_depth is 2"):
+        dataclasses.replace(sample_spec(1), light_depth=2.0)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One edit of a procedural clip on the demo backbone, measured against its exact counterfactual."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from demo.backgrounds import BACKGROUNDS, Background
+from demo.grammar import caption
+from demo.sampling import sample_any, sample_spec
+from demo.shapes import SHAPES, Shape
+from demo.spec import COLORS, ClipSpec, Color, counterfactual
+from demo.truth import Kind, dilate, measure, psnr, regions, unit_px
+from demo.world import Clip as TrueClip
+from demo.world import render, render_backgrounds
+from engine.backbones.base import Backbone
+from engine.editing.composite import composite
+from engine.editing.edit import Clip, Edit
+from engine.editing.smoothing import steadied
+from engine.job import EditSettings
+from engine.video.masks import latent_mask
+
+Levels = NDArray[np.uint8]
+Name = TypeVar("Name")
+# Before these backgrounds nobody could tell an object of that colour.
+_HIDDEN = {"grass": "green", "night": "black", "sand": "yellow", "water": "blue"}
+# How far beyond the object's edge an editor's loose mask for a shape edit reaches, px of 64.
+_LOOSE = 4
+# A trajectory of an object that was never found: half the picture, px.
+_LOST_PX = 32.0
+# Picture sizes of the clips outside the study's world.
+_WIDE_SIZES = ((64, 64), (80, 48), (48, 80))
+
+
+@dataclass(frozen=True)
+class EditCase:
+    """A source clip and what it shall become."""
+
+    kind: Kind
+    seed: int
+    source: ClipSpec
+    target: ClipSpec
+
+
+@dataclass(frozen=True)
+class EditRow:
+    """One edit's figures: the plain decode, and the product's output."""
+
+    kind: str
+    seed: int
+    source: str
+    target: str
+    steps: int
+    progress: float
+    seconds: float
+    plain: dict[str, float]
+    product: dict[str, float]
+
+
+def case(kind: Kind, seed: int, *, everything: bool = False) -> EditCase:
+    """The edit of a seed: everything about the clip and the new attribute is drawn from it.
+
+    Args:
+        kind: What changes.
+        seed: Of the clip and of the change.
+        everything: Draw from all the world has (cameras, light, second objects, other aspect
+            ratios) instead of the study's kind of clip: one object, still camera, 64 × 64.
+    """
+    if everything:
+        width, height = _WIDE_SIZES[seed % len(_WIDE_SIZES)]
+        source = sample_any(seed, width=width, height=height)
+    else:
+        source = sample_spec(seed)
+    rng = np.random.Generator(np.random.PCG64([seed, 13]))
+    if kind == "color":
+        taken = {source.color, _HIDDEN.get(source.background)}
+        taken |= {source.companion.color} if source.companion else set()
+        colors: list[Color] = [name for name in COLORS if name not in taken]
+        return EditCase(kind, seed, source, counterfactual(source, color=_pick(rng, colors)))
+    if kind == "shape":
+        shapes: list[Shape] = [name for name in SHAPES if name != source.shape]
+        return EditCase(kind, seed, source, counterfactual(source, shape=_pick(rng, shapes)))
+    fits: list[Background] = [
+        name
+        for name in BACKGROUNDS
+        if name != source.background and _HIDDEN.get(name) != source.color
+    ]
+    return EditCase(kind, seed, source, counterfactual(source, background=_pick(rng, fits)))
+
+
+def _pick(rng: np.random.Generator, names: list[Name]) -> Name:
+    return names[int(rng.integers(len(names)))]
+
+
+def editors_mask(kind: Kind, source: TrueClip) -> NDArray[np.float32]:
+    """The mask an editor would draw (frames, h, w): object, loosely around it, or all but it."""
+    if kind == "background":
+        return 1 - source.alpha
+    if kind == "color":
+        return source.alpha
+    loose = dilate(source.alpha > 0.5, round(_LOOSE * unit_px(source.alpha)))
+    return loose.astype(np.float32)
+
+
+def run_edit(
+    backbone: Backbone, edit_case: EditCase, settings: EditSettings
+) -> tuple[EditRow, list[Levels]]:
+    """One edit with noise seed 0; also its picture rows: source, plain decode, product, truth."""
+    kind = edit_case.kind
+    source, target = render(edit_case.source), render(edit_case.target)
+    empty = np.stack(list(render_backgrounds(edit_case.source)))
+    frames = torch.from_numpy(source.frames).permute(0, 3, 1, 2).float() / 255
+    mask = torch.from_numpy(editors_mask(kind, source))
+    z_source = backbone.encode(frames)
+    start = time.monotonic()
+    edit = Edit(
+        backbone,
+        Clip(
+            z_source=z_source,
+            mask=latent_mask(mask, backbone.latent_factor)[:, None],
+            media_frames=tuple(range(len(frames))),
+        ),
+        source_prompt=caption(edit_case.source),
+        target_prompt=caption(edit_case.target),
+        settings=settings,
+        seed=0,
+    )
+    state = edit.start()
+    while not state.is_finished:
+        state = edit.advance(state)
+    seconds = time.monotonic() - start
+    decoded, before = backbone.decode(state.z_average), backbone.decode(z_source)
+    pairs = zip(decoded.split(1), before.split(1), strict=True)
+    steady = torch.cat([after for after, _ in steadied(pairs, settings.smoothing_frames)])
+    product = levels(composite(frames, steady, before, mask[:, None]))
+    plain, reconstruction = levels(decoded), levels(before)
+    row = EditRow(
+        kind=kind,
+        seed=edit_case.seed,
+        source=caption(edit_case.source),
+        target=caption(edit_case.target),
+        steps=state.step,
+        progress=round(state.progress, 3),
+        seconds=round(seconds, 1),
+        plain=figures(kind, plain, reconstruction, source, target, empty),
+        product=figures(kind, product, source.frames, source, target, empty),
+    )
+    return row, [source.frames, plain, product, target.frames]
+
+
+def figures(
+    kind: Kind, edited: Levels, start: Levels, source: TrueClip, target: TrueClip, empty: Levels
+) -> dict[str, float]:
+    """The measures that mean something for this kind of edit; a lost object is 32 px off."""
+    found = asdict(measure(edited, source, target, empty, kind, start=start))
+    if kind != "background":
+        outside = regions(source.alpha, target.alpha).outside
+        found["background_psnr_rec"] = psnr(edited, start, outside)
+    if found["trajectory_error_px"] is None:
+        found["trajectory_error_px"] = _LOST_PX
+    return {name: round(float(value), 3) for name, value in found.items() if value is not None}
+
+
+def levels(frames: Tensor) -> Levels:
+    """`(n, 3, h, w)` in [0, 1] → uint8 `(n, h, w, 3)`."""
+    return (frames * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

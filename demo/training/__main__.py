@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trains the demo backbone: the autoencoder, then the U-Net on images, then on clips.
+
+    python -m demo.training FOLDER [--minutes M] [--plan full|smoke] [--processes N]
+
+FOLDER keeps clips, checkpoints, logs and sample sheets. Run it again and it goes on where it
+stopped; when all is trained it writes FOLDER/model, ready for use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from demo.training.plan import PLANS
+from demo.training.stages import train_all
+from demo.training.workers import run_workers
+
+
+def main() -> int:
+    """Parse the command line and train; 0 when everything is trained, 3 when time ran out."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.training", description="Trains the demo backbone; resumes by itself."
+    )
+    parser.add_argument("folder", type=Path, help="for clips, checkpoints, logs and the model")
+    parser.add_argument("--plan", choices=sorted(PLANS), default="full")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="stop after so long (default: never)"
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1 if torch.cuda.is_available() else min(os.cpu_count() or 1, 2),
+        help="CPU processes of one thread each; the weights depend on their number",
+    )
+    given = parser.parse_args()
+    if given.processes < 1:
+        parser.error(f"--processes is {given.processes}; at least 1 is needed")
+    given.folder.mkdir(parents=True, exist_ok=True)
+    deadline = time.time() + 60 * given.minutes
+    run_workers(
+        train_all,
+        (given.folder, given.plan, deadline),
+        world=given.processes,
+        meeting=given.folder.resolve() / ".meeting",
+    )
+    if (given.folder / "model" / "model_index.json").is_file():
+        print(f"Trained: {given.folder / 'model'}")
+        return 0
+    print("Time is over; run the same command again to go on.")
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

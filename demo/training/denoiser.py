@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stages 2 and 3: the U-Net and the text encoder, on single frames and on clips.
+
+v prediction (Salimans & Ho 2022, appendix D): v = alpha_t ε − sigma_t z. Its error at high noise
+is the error of the picture itself, so what only the caption can tell carries a gradient.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from demo.training.autoencoder import draw_shard
+from demo.training.clips import CAPTIONS, shards, to_tokens
+from demo.training.export import Parts
+from demo.training.models import make_scheduler
+from demo.training.plan import FRAMES, Plan
+from demo.training.workers import Worker
+from engine.backbones.image_mode import temporal_layers_bypassed
+
+# Share of captions in the grammar's usual words; the others are paraphrases.
+_USUAL_SHARE = 0.5
+_THIRDS = ("low", "middle", "high")
+
+
+class DenoiserTask:
+    """Loss of the U-Net and the text encoder.
+
+    Args:
+        parts: U-Net and text encoder are trained, the tokenizer is used.
+        folder: The encoded clips.
+        plan: Batches and shares.
+        worker: This process.
+        images_only: Stage 2: every step on single frames, temporal layers bypassed.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        folder: Path,
+        plan: Plan,
+        worker: Worker,
+        *,
+        images_only: bool,
+    ) -> None:
+        self._unet, self._text_encoder = parts.unet, parts.text_encoder
+        self._plan, self._device = plan, worker.device
+        self._images_only = images_only
+        self._shards = shards(folder, plan)
+        self._latents = [shard.array("latents") for shard in self._shards]
+        self._tokens = [shard.array("tokens") for shard in self._shards]
+        self._empty = torch.from_numpy(to_tokens(parts.tokenizer, [""])[0])
+        self._alphas_cumprod = make_scheduler().alphas_cumprod
+
+    def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared error of v, and the same by thirds of the noise schedule."""
+        alone = self._images_only or self._is_image_step(step)
+        latents, tokens = self._draw(alone, generator)
+        count = len(latents)
+        # Stratified: one timestep out of every count-th of the schedule.
+        share = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+        timesteps = (share * len(self._alphas_cumprod)).long()
+        noise = torch.randn(latents.shape, generator=generator)
+        alpha_bar = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
+        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        noised = alpha * latents + sigma * noise
+        velocity = (alpha * noise - sigma * latents).to(self._device)
+        bypass = temporal_layers_bypassed(self._unet) if alone else nullcontext()
+        with torch.autocast(self._device.type, torch.bfloat16), bypass:
+            text = self._text_encoder(tokens.to(self._device)).last_hidden_state
+            predicted = self._unet(
+                noised.transpose(1, 2).to(self._device),
+                timesteps.to(self._device),
+                text,
+                return_dict=False,
+            )[0].transpose(1, 2)
+        errors = (predicted.float() - velocity).square().mean((1, 2, 3, 4))
+        if alone and not self._images_only:
+            return errors.mean(), {}
+        thirds = errors.detach().tensor_split(len(_THIRDS))
+        pairs = zip(_THIRDS, thirds, strict=True)
+        told = {name: part.mean() for name, part in pairs if len(part)}
+        return errors.mean(), told
+
+    def _is_image_step(self, step: int) -> bool:
+        """Whether a step of stage 3 trains the image mode; the same in every process."""
+        share = self._plan.image_share
+        return int((step + 1) * share) > int(step * share)
+
+    def _draw(self, alone: bool, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Latents (n, frames, 4, h, w), one frame each if `alone`, and tokens (n, limit)."""
+        number = self._shards.index(draw_shard(self._shards, generator))
+        count = self._plan.images.batch if alone else self._plan.video.batch
+        clips = torch.randint(self._shards[number].count, (count,), generator=generator).numpy()
+        if alone:
+            frames = torch.randint(FRAMES, (count,), generator=generator).numpy()
+            latents = self._latents[number][clips, frames][:, None]
+        else:
+            latents = self._latents[number][clips]
+        paraphrases = torch.randint(1, CAPTIONS, (count,), generator=generator)
+        usual = torch.rand(count, generator=generator) < _USUAL_SHARE
+        chosen = torch.where(usual, 0, paraphrases).numpy()
+        tokens = torch.from_numpy(np.array(self._tokens[number][clips, chosen])).long()
+        dropped = torch.rand(count, generator=generator) < self._plan.caption_dropout
+        tokens[dropped] = self._empty.long()
+        return torch.from_numpy(np.array(latents)).float(), tokens

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order of training: clips, autoencoder, latents, U-Net on images, U-Net on clips, export."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from tqdm import tqdm
+
+from demo.training import clips, models
+from demo.training.autoencoder import AutoencoderTask
+from demo.training.denoiser import DenoiserTask
+from demo.training.export import Parts, export
+from demo.training.loop import OutOfTime, train
+from demo.training.plan import PLANS, Plan
+from demo.training.sheets import write_reconstructions, write_samples
+from demo.training.trainee import Trainee
+from demo.training.workers import Worker
+from engine.backbones.text_to_video import TextToVideo
+from engine.registry import read_card
+
+_SHEET_SECONDS = 900.0
+"""Samples cost a minute of two cores, so not every checkpoint has some."""
+
+
+def train_all(worker: Worker, folder: Path, plan_name: str, deadline: float) -> None:
+    """Every stage that is not finished yet, until `deadline` (seconds since the epoch)."""
+    plan = PLANS[plan_name]
+    stop = time.monotonic() + deadline - time.time()
+    tokenizer = models.make_tokenizer(plan)
+    try:
+        _show(worker, "clips", clips.render_clips(worker, folder, plan))
+        _show(worker, "captions", clips.write_captions(worker, folder, plan, tokenizer))
+        vae = _train_autoencoder(worker, folder, plan, stop)
+        _show(worker, "latents", clips.encode_clips(worker, folder, plan, vae))
+        torch.manual_seed(plan.seed)
+        parts = Parts(
+            vae=vae,
+            unet=models.make_unet(plan),
+            text_encoder=models.make_text_encoder(plan, tokenizer),
+            tokenizer=tokenizer,
+        )
+        _train_denoiser("images", parts, worker, folder, plan, stop)
+        _train_denoiser("video", parts, worker, folder, plan, stop)
+    except OutOfTime as end:
+        if worker.leads:
+            print(end)
+        return
+    if worker.leads:
+        export(parts, folder / "model")
+        _write_samples(folder / "model", folder / "samples.png")
+
+
+def _show(worker: Worker, name: str, shares: Iterable[float]) -> None:
+    """Run a generator of shares under a progress bar."""
+    with tqdm(total=100, desc=name, unit="%", disable=not worker.leads) as bar:
+        for share in shares:
+            bar.update(round(100 * share) - bar.n)
+
+
+def _train_autoencoder(worker: Worker, folder: Path, plan: Plan, stop: float) -> AutoencoderKL:
+    """The trained autoencoder, its scaling factor measured."""
+    torch.manual_seed(plan.seed)
+    vae = models.make_vae(plan)
+    trainee = Trainee({"vae": vae}, plan.autoencoder, worker)
+    task = AutoencoderTask(vae, folder, plan, worker)
+
+    def show() -> None:
+        write_reconstructions(vae, folder / "reconstructions.png")
+
+    train("autoencoder", trainee, task, folder, seed=plan.seed, deadline=stop, show=show)
+    trainee.begin_from_average()
+    vae.eval().requires_grad_(False)
+    vae.register_to_config(scaling_factor=clips.scaling_factor(vae, clips.shards(folder, plan)))
+    return vae
+
+
+def _train_denoiser(
+    stage: str, parts: Parts, worker: Worker, folder: Path, plan: Plan, stop: float
+) -> None:
+    """Stage `images` or `video`; leaves the averaged weights in the parts."""
+    trained = {"unet": parts.unet, "text_encoder": parts.text_encoder}
+    trainee = Trainee(trained, getattr(plan, stage), worker)
+    task = DenoiserTask(parts, folder, plan, worker, images_only=stage == "images")
+    shown = time.monotonic()
+
+    def show() -> None:
+        nonlocal shown
+        if stage == "video" and time.monotonic() - shown >= _SHEET_SECONDS:
+            shown = time.monotonic()
+            export(parts, folder / "snapshot")
+            _write_samples(folder / "snapshot", folder / f"samples-{trainee.step}.png")
+
+    train(stage, trainee, task, folder, seed=plan.seed, deadline=stop, show=show)
+    trainee.begin_from_average()
+
+
+def _write_samples(model: Path, path: Path) -> None:
+    backbone = TextToVideo(read_card(model), device=torch.device("cpu"), dtype=torch.float32)
+    write_samples(backbone, path)

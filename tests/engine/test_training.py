@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The training of the demo backbone: a small one from clips to a model, interrupted and not."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from demo.training.autoencoder import _mix
+from demo.training.loop import OutOfTime, train
+from demo.training.models import make_tokenizer
+from demo.training.plan import FULL, SMOKE, Schedule
+from demo.training.trainee import Trainee
+from demo.training.workers import Worker
+from engine.backbones.loading import load_backbone
+from engine.registry import read_card
+
+ROOT = Path(__file__).resolve().parents[2]
+ALONE = Worker(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """A folder after the whole training by two processes, as a user starts it."""
+    folder = tmp_path_factory.mktemp("training")
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.training", str(folder), "--plan", "smoke", "--processes", "2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"Trained: {folder / 'model'}" in done.stdout
+    return folder
+
+
+def test_the_trained_model_is_a_backbone_that_loads_and_predicts(smoke):
+    backbone = load_backbone(
+        read_card(smoke / "model"), device=torch.device("cpu"), dtype=torch.float32
+    )
+    latents = torch.zeros(1, 8, 4, 16, 16)
+    assert backbone.noise_pred(latents, 500, backbone.embed(["a red ball"])).isfinite().all()
+    assert backbone.token_limit == SMOKE.token_limit
+
+
+def test_the_log_has_a_line_with_loss_time_and_rate_for_every_stage(smoke):
+    for stage in ("autoencoder", "images", "video"):
+        lines = [json.loads(line) for line in (smoke / f"{stage}.jsonl").read_text().splitlines()]
+        assert lines[-1]["step"] == getattr(SMOKE, stage).steps
+        assert lines[-1]["loss"] > 0
+        assert lines[-1]["seconds"] > 0
+        assert lines[-1]["learning_rate"] > 0
+    assert (smoke / "reconstructions.png").is_file()
+    assert (smoke / "samples.png").is_file()
+
+
+def test_training_again_changes_nothing_and_says_so(smoke):
+    before = (smoke / "model" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.training", str(smoke), "--plan", "smoke"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    after = (smoke / "model" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    assert before == after
+
+
+class _Line:
+    """A task with random numbers: fit a line."""
+
+    def __init__(self, part):
+        self._part = part
+
+    def loss(self, _step, generator):
+        x = torch.randn(8, 3, generator=generator)
+        error = self._part(x)[:, 0] - x.sum(dim=1)
+        return error.square().mean(), {"error": error.abs().mean().detach()}
+
+
+def _line_trainee(steps):
+    torch.manual_seed(1)
+    part = torch.nn.Linear(3, 1)
+    schedule = Schedule(steps=steps, batch=8, learning_rate=0.05, warm_up=2)
+    return Trainee({"line": part}, schedule, ALONE), _Line(part)
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
+    whole, task = _line_trainee(60)
+    (tmp_path / "a").mkdir()
+    train("line", whole, task, tmp_path / "a", seed=3, deadline=float("inf"))
+
+    (tmp_path / "b").mkdir()
+    for _ in range(200):
+        part, task = _line_trainee(60)
+        try:
+            # So short that it stops after a few steps, at a different place every time.
+            train("line", part, task, tmp_path / "b", seed=3, deadline=time.monotonic() + 0.004)
+        except OutOfTime:
+            continue
+        break
+    assert part.step == 60
+    one, other = (load_file(tmp_path / name / "line.safetensors") for name in "ab")
+    for name in one:
+        if name != "state/seconds":
+            assert torch.equal(one[name], other[name]), name
+    with whole.averaged():
+        assert torch.allclose(whole.weights[0], torch.ones(1, 3), atol=0.05)
+
+
+def test_the_rate_rises_stays_and_falls():
+    schedule = Schedule(steps=100, batch=1, learning_rate=1.0, warm_up=10, decay=0.2)
+    rates = [schedule.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10:80] == pytest.approx([1.0] * 70)
+    assert rates[90] == pytest.approx(0.5)
+    assert 0 < rates[-1] <= 0.05
+
+
+def test_every_word_of_the_world_is_one_token_and_all_other_words_are_spelt():
+    tokenizer = make_tokenizer(FULL)
+    assert len(tokenizer("a small red ball moving left over grass").input_ids) == 10
+    assert len(tokenizer("zeppelin").input_ids) > 4
+    assert tokenizer.unk_token_id not in tokenizer("a zeppelin, 3 of them!").input_ids[1:-1]
+
+
+def test_mixed_latents_have_the_other_picture_inside_and_are_not_judged_at_the_edge():
+    latents = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 16, 16)
+    pictures = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 64, 64)
+    weights = torch.ones(4, 1, 64, 64)
+    generator = torch.Generator().manual_seed(0)
+    mixed, wanted, judged = _mix(latents, pictures, weights, 2, generator)
+    assert set(mixed[0].unique().tolist()) == {0.0, 1.0}
+    large = torch.nn.functional.interpolate(mixed, scale_factor=4, mode="nearest")
+    assert torch.equal(large.expand_as(wanted), wanted)
+    assert torch.equal(mixed[2:], latents[2:])
+    assert torch.equal(judged[2:], weights[2:])
+    inside = mixed[0, 0]
+    edges = (inside[:, 1:] != inside[:, :-1]).nonzero()
+    row, column = edges[0].tolist()
+    assert (judged[0, 0, row * 4 : row * 4 + 4, column * 4 : column * 4 + 8] == 0).all()
+    assert judged[0].sum() > 0
