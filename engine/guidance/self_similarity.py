@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Spatial and temporal self-similarity matching (torch, never bpy).
+
+Jeong et al., "DreamMotion", ECCV 2024 (arXiv 2403.12002). With K the keys of a self-attention
+layer, one vector per place and frame, and cos the cosine of the angle between two vectors:
+
+    S-SSM   1/N Σ_n ‖SSⁿ − SŜⁿ‖²,   SSⁿ_ij = cos(K_iⁿ, K_jⁿ)       i, j: places of frame n
+    T-SSM       ‖TS − TŜ‖²,         TS_nm  = cos(M_n, M_m)         M_n = mean over places of K_iⁿ
+
+Here both are divided by the number of entries of the matrix, so that a weight means the same at
+every size. The matrix SS itself, (places)² per frame, is never made: with N and M the keys of
+target and source scaled to unit length and D = N − M,
+
+    ‖N Nᵀ − M Mᵀ‖² = ⟨DᵀD, NᵀN⟩ + ⟨MᵀM, DᵀD⟩ + 2 ⟨DᵀM, (DᵀN)ᵀ⟩
+
+needs matrices of (channels)² only. Everything has a factor D, so nothing cancels when target and
+source are close, and D is computed without cancellation too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+LEAST_LENGTH = 1e-12
+"""Shorter keys count as this long: a cosine needs a direction."""
+
+
+def spatial_self_similarity(target_keys: Tensor, source_keys: Tensor) -> Tensor:
+    """S-SSM of one layer.
+
+    Args:
+        target_keys: `(frames, places, channels)`; gradients flow to it.
+        source_keys: Same shape; a constant.
+
+    Returns:
+        A scalar, float32: mean squared difference of the similarities.
+    """
+    return _SelfSimilarity.apply(target_keys.float(), source_keys.detach().float())  # type: ignore[return-value]
+
+
+def temporal_self_similarity(target_keys: Tensor, source_keys: Tensor) -> Tensor:
+    """T-SSM of one layer; arguments and result as in `spatial_self_similarity`."""
+    # float64: the means of two clips differ by less than their keys do, and there are few of them.
+    target, source = (keys.double().mean(dim=1)[None] for keys in (target_keys, source_keys))
+    return _SelfSimilarity.apply(target, source.detach()).float()  # type: ignore[union-attr]
+
+
+class _SelfSimilarity(Function):
+    """Mean over the batch of ‖N Nᵀ − M Mᵀ‖² / rows² for `(batch, rows, channels)`."""
+
+    @staticmethod
+    def forward(ctx: Any, target: Tensor, source: Tensor) -> Tensor:
+        ctx.save_for_backward(target, source)
+        values = [_distance(*_directions(k, s)) for k, s in zip(target, source, strict=True)]
+        return torch.stack(values).mean() / target.shape[1] ** 2
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        target, source = ctx.saved_tensors
+        gradient = torch.empty_like(target)
+        for row, k, s in zip(gradient, target, source, strict=True):
+            torch.mul(_gradient(k, s), 1 / (len(target) * k.shape[0] ** 2), out=row)
+        return gradient.mul_(grad_outputs[0]), None
+
+
+def _directions(k: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """N, M and D = N − M, each (rows, channels), of raw keys."""
+    k_length = k.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
+    s_length = s.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
+    d = k - s
+    # 1/‖k‖ − 1/‖s‖ = −⟨d, k + s⟩ / (‖k‖ ‖s‖ (‖k‖ + ‖s‖)), without the difference of two lengths.
+    stretch = (d * (k + s)).sum(1, keepdim=True) / (k_length * s_length * (k_length + s_length))
+    return k / k_length, s / s_length, d / k_length - s * stretch
+
+
+def _distance(n: Tensor, m: Tensor, d: Tensor) -> Tensor:
+    """‖N Nᵀ − M Mᵀ‖²."""
+    rows, channels = n.shape
+    if rows < channels:
+        return (d @ n.T + m @ d.T).square().sum()
+    dd = d.T @ d
+    return (dd * (n.T @ n + m.T @ m)).sum() + 2 * ((d.T @ m) * (d.T @ n).T).sum()
+
+
+def _gradient(k: Tensor, s: Tensor) -> Tensor:
+    """∂‖N Nᵀ − M Mᵀ‖² / ∂K: 4 (D Nᵀ + M Dᵀ) N, then through the scaling to unit length."""
+    n, m, d = _directions(k, s)
+    rows, channels = n.shape
+    is_direct = rows < channels
+    by_n = 4 * ((d @ n.T + m @ d.T) @ n if is_direct else d @ (n.T @ n) + m @ (d.T @ n))
+    along = (by_n * n).sum(1, keepdim=True)
+    return (by_n - n * along) / k.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Self-similarity matching against the plain form of the paper's equations in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.guidance.self_similarity import spatial_self_similarity, temporal_self_similarity
+
+SHAPES = [(1, 5, 3), (2, 40, 16), (3, 64, 64), (2, 12, 48), (1, 130, 32)]
+PERTURBATIONS = [1.0, 1e-1, 1e-2, 1e-3, 1e-4]
+
+
+def _cosines(vectors):
+    """(rows, channels) → (rows, rows)."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit @ unit.T
+
+
+def _spatial(target, source):
+    """S-SSM as printed, divided by the matrix's entries."""
+    pairs = zip(target, source, strict=True)
+    return np.mean([np.mean((_cosines(k) - _cosines(s)) ** 2) for k, s in pairs])
+
+
+def _temporal(target, source):
+    return np.mean((_cosines(target.mean(axis=1)) - _cosines(source.mean(axis=1))) ** 2)
+
+
+def _plain(target, source):
+    """The same in float64 autograd, with the (places)² matrices."""
+
+    def cosines(keys):
+        unit = keys / keys.norm(dim=-1, keepdim=True)
+        return unit @ unit.transpose(-1, -2)
+
+    return (cosines(target) - cosines(source)).square().mean()
+
+
+def _keys(shape, perturbation, kind, seed):
+    """Source keys, and target keys that are perturbed by noise, or by turning single vectors."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    source = rng.normal(size=shape) * rng.uniform(0.5, 3, size=(*shape[:2], 1))
+    noise = rng.normal(size=shape)
+    if kind == "noise":
+        return source, source + perturbation * noise
+    # Turned by the angle `perturbation` towards a random direction, length kept.
+    unit = source / np.linalg.norm(source, axis=-1, keepdims=True)
+    across = noise - unit * (noise * unit).sum(-1, keepdims=True)
+    across /= np.linalg.norm(across, axis=-1, keepdims=True)
+    length = np.linalg.norm(source, axis=-1, keepdims=True)
+    return source, length * (np.cos(perturbation) * unit + np.sin(perturbation) * across)
+
+
+@pytest.mark.parametrize("kind", ["noise", "turn"])
+@pytest.mark.parametrize("perturbation", PERTURBATIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_value_and_gradient_equal_the_plain_form_at_every_distance(shape, perturbation, kind):
+    source, target = _keys(shape, perturbation, kind, seed=shape[1])
+    # Both forms get what float32 can hold: the keys, not their difference, are rounded.
+    source, target = (torch.from_numpy(keys).float() for keys in (source, target))
+    found = target.clone().requires_grad_()
+    value = spatial_self_similarity(found, source)
+    value.backward()
+    exact = target.double().requires_grad_()
+    expected = _plain(exact, source.double())
+    expected.backward()
+    assert expected.item() == pytest.approx(
+        _spatial(exact.detach().numpy(), source.double().numpy())
+    )
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    error = (found.grad.double() - exact.grad).norm() / exact.grad.norm()
+    assert float(error) <= 1e-4
+
+
+@pytest.mark.parametrize("perturbation", PERTURBATIONS)
+def test_the_temporal_form_equals_the_papers_equation(perturbation):
+    source, target = _keys((6, 50, 16), perturbation, "noise", seed=9)
+    source, target = (torch.from_numpy(keys).float() for keys in (source, target))
+    found = target.clone().requires_grad_()
+    value = temporal_self_similarity(found, source)
+    value.backward()
+    assert value.item() == pytest.approx(
+        _temporal(target.double().numpy(), source.double().numpy()), rel=1e-5
+    )
+    exact = target.double().requires_grad_()
+    _plain(exact.mean(dim=1), source.double().mean(dim=1)).backward()
+    assert float((found.grad.double() - exact.grad).norm() / exact.grad.norm()) <= 1e-4
+
+
+@pytest.mark.parametrize("match", [spatial_self_similarity, temporal_self_similarity])
+def test_equal_keys_give_exactly_zero_and_no_gradient(match):
+    keys = torch.randn(3, 40, 16, generator=torch.Generator().manual_seed(1))
+    target = keys.clone().requires_grad_()
+    value = match(target, keys)
+    value.backward()
+    assert value.item() == 0
+    assert (target.grad == 0).all()
+
+
+def test_a_turn_of_all_keys_together_changes_no_similarity():
+    generator = torch.Generator().manual_seed(2)
+    keys = torch.randn(2, 60, 24, generator=generator)
+    turn, _ = torch.linalg.qr(torch.randn(24, 24, generator=generator, dtype=torch.float64))
+    turned = (keys.double() @ turn).float()
+    changed = torch.randn(2, 60, 24, generator=generator)
+    assert float(spatial_self_similarity(turned, keys)) < 1e-10
+    assert float(spatial_self_similarity(changed, keys)) > 1e-2
+
+
+def test_the_length_of_a_key_does_not_matter():
+    keys = torch.randn(2, 30, 8, generator=torch.Generator().manual_seed(3))
+    assert float(spatial_self_similarity(5 * keys, keys)) < 1e-12
+
+
+def test_half_precision_keys_are_compared_in_single_precision():
+    keys = torch.randn(2, 30, 8, generator=torch.Generator().manual_seed(4))
+    target = (keys + 0.01).bfloat16().requires_grad_()
+    value = spatial_self_similarity(target, keys.bfloat16())
+    value.backward()
+    assert value.dtype == torch.float32
+    assert target.grad.dtype == torch.bfloat16
