@@ -32,7 +32,7 @@ Name = TypeVar("Name")
 # Before these backgrounds nobody could tell an object of that colour.
 _HIDDEN = {"grass": "green", "night": "black", "sand": "yellow", "water": "blue"}
 # How far beyond the object's edge an editor's loose mask for a shape edit reaches, px of 64.
-_LOOSE = 4
+_LOOSE = 6
 # A trajectory of an object that was never found: half the picture, px.
 _LOST_PX = 32.0
 # Picture sizes of the clips outside the study's world.

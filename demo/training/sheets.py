@@ -22,7 +22,7 @@ from demo.world import render
 from engine.backbones.base import Backbone
 
 _ZOOM = 3
-_FIRST_SEED = 900_000
+SHEET_SEED = 900_000
 """Clips that are neither trained on nor used by any benchmark."""
 
 
@@ -49,7 +49,7 @@ def write_reconstructions(vae: AutoencoderKL, path: Path) -> None:
     rows: list[list[NDArray[np.uint8]]] = [[], []]
     for number in range(10):
         width, height = SIZES[number % len(SIZES)]
-        frame = render(sample_any(_FIRST_SEED + number, width=width, height=height)).frames[0]
+        frame = render(sample_any(SHEET_SEED + number, width=width, height=height)).frames[0]
         with torch.no_grad():
             latents = vae.encode(to_signed(frame[None], device), return_dict=False)[0].mean
             decoded = decode(vae, latents)
@@ -60,8 +60,8 @@ def write_reconstructions(vae: AutoencoderKL, path: Path) -> None:
 
 def write_samples(backbone: Backbone, path: Path, *, count: int = 6) -> None:
     """Clips sampled from captions, a clip a row; the captions are in a text file beside it."""
-    specs = [sample_any(_FIRST_SEED + 100 + number) for number in range(count)]
+    specs = [sample_any(SHEET_SEED + 100 + number) for number in range(count)]
     captions = [caption(spec) for spec in specs]
-    clips = generate(backbone, captions, seed=_FIRST_SEED)
+    clips = generate(backbone, captions, seed=SHEET_SEED)
     write_grid(path, [list(to_levels(clip * 2 - 1)) for clip in clips])
     path.with_suffix(".txt").write_text("\n".join(captions) + "\n", encoding="utf-8")

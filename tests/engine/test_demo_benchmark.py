@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demo backbone's benchmark: its seeds, its edits, its verdicts."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from benchmarks.demo_edits import case, editors_mask, figures
+from benchmarks.demo_model import GATE_SEEDS, TUNING_SEEDS
+from benchmarks.demo_model_page import gates, page
+from demo.sampling import sample_spec
+from demo.training.clips import FIRST_SEED
+from demo.training.plan import FULL
+from demo.training.sheets import SHEET_SEED
+from demo.world import render, render_backgrounds
+
+
+def test_gate_tuning_and_training_seeds_have_nothing_in_common():
+    gate = {seed for seeds in GATE_SEEDS.values() for seed in seeds}
+    tuning = {seed for seeds in TUNING_SEEDS.values() for seed in seeds}
+    assert not gate & tuning
+    assert max(gate | tuning) < SHEET_SEED < FIRST_SEED
+    assert FULL.clips < FIRST_SEED  # or the seeds of two sizes would meet
+    sizes = {name: len(seeds) for name, seeds in GATE_SEEDS.items()}
+    assert (sizes["captions"], sizes["color"], sizes["background"], sizes["shape"]) == (
+        96,
+        24,
+        12,
+        12,
+    )
+
+
+@pytest.mark.parametrize("kind", ["color", "background", "shape"])
+def test_an_edit_changes_one_thing_and_its_mask_allows_it(kind):
+    for seed in range(40_000, 40_020):
+        found = case(kind, seed)
+        assert getattr(found.source, kind) != getattr(found.target, kind)
+        for other in {"color", "background", "shape"} - {kind}:
+            assert getattr(found.source, other) == getattr(found.target, other)
+        source, target = render(found.source), render(found.target)
+        mask = editors_mask(kind, source)
+        assert not (source.frames != target.frames)[mask == 0].any()
+
+
+def test_the_exact_answer_has_the_best_figures_and_the_source_has_none():
+    found = case("color", 40_001)
+    source, target = render(found.source), render(found.target)
+    empty = np.stack(list(render_backgrounds(found.source)))
+    best = figures("color", target.frames, source.frames, source, target, empty)
+    assert best["colour_progress"] == 1
+    assert best["truth_psnr"] > 90
+    worst = figures("color", source.frames, source.frames, source, target, empty)
+    assert worst["colour_progress"] == 0
+    lost = figures("color", empty, source.frames, source, target, empty)
+    assert lost["trajectory_error_px"] == 32
+
+
+def _rows(value):
+    """Rows in which every figure is `value`, for the page."""
+    edit = {
+        "kind": "color",
+        "seed": 1,
+        "source": "a",
+        "target": "b",
+        "steps": 3,
+        "progress": 1.0,
+        "seconds": 1.0,
+    }
+    names = [
+        "colour_progress",
+        "colour_error",
+        "background_psnr",
+        "background_psnr_rec",
+        "truth_psnr",
+        "object_psnr",
+        "trajectory_error_px",
+        "iou_target",
+        "flicker",
+    ]
+    figures_ = dict.fromkeys(names, value)
+    edits = [edit | {"plain": dict(figures_), "product": dict(figures_)}]
+    seen = dict.fromkeys(("background", "color", "shape", "motion"), "x")
+    caption = {"seed": 1, "caption": "a ball", "seen": seen, "right": dict.fromkeys(seen, True)}
+    return {
+        "autoencoder": [{"seed": 1, "whole": value, "object": value}],
+        "captions": [caption],
+        **{kind: copy.deepcopy(edits) for kind in ("color", "background", "shape", "everything")},
+    }
+
+
+def test_a_gate_says_yes_or_no_by_its_own_limit():
+    rows = _rows(1.0)
+    verdicts = {gate.what: gate.reached(gate.limit) for gate in gates(rows)}
+    assert verdicts["colour edits: trajectory error"]
+    assert verdicts["colour edits: progress, mean"]
+    assert not verdicts["autoencoder, whole frame"]
+    rows["color"][0]["plain"]["trajectory_error_px"] = 1.01
+    rows["captions"][0]["right"]["shape"] = False
+    verdicts = {gate.what: gate.reached(gate.limit) for gate in gates(rows)}
+    assert not verdicts["colour edits: trajectory error"]
+    assert not verdicts["shape right"]
+    text = page(rows, {"torch": "2", "machine": "m"})
+    assert "| autoencoder, whole frame | 1.00 dB | ≥ 30 dB | **no** | 26.9 | **no** |" in text
+    assert "| 1 | a ball | x, x, x, x |" in text
+
+
+def test_sampled_specs_of_the_gate_are_of_the_study_s_kind():
+    for seed in GATE_SEEDS["captions"][:12]:
+        spec = sample_spec(seed)
+        assert spec.companion is None
+        assert spec.pan == (0, 0)
+        assert spec.light == "steady"
