@@ -17,7 +17,7 @@ from demo.grammar import caption
 from demo.sampling import sample_any, sample_spec
 from demo.shapes import SHAPES, Shape
 from demo.spec import COLORS, ClipSpec, Color, counterfactual
-from demo.truth import Kind, dilate, measure, psnr, regions, unit_px
+from demo.truth import Kind, measure, psnr, regions
 from demo.world import Clip as TrueClip
 from demo.world import render, render_backgrounds
 from engine.backbones.base import Backbone
@@ -31,8 +31,9 @@ Levels = NDArray[np.uint8]
 Name = TypeVar("Name")
 # Before these backgrounds nobody could tell an object of that colour.
 _HIDDEN = {"grass": "green", "night": "black", "sand": "yellow", "water": "blue"}
-# How far beyond the object's edge an editor's loose mask for a shape edit reaches, px of 64.
-_LOOSE = 6
+# Radius of the loose circle that an editor draws around an object to change its shape, in radii of
+# the object: no shape reaches farther.
+_CIRCLE = 1.3
 # A trajectory of an object that was never found: half the picture, px.
 _LOST_PX = 32.0
 # Picture sizes of the clips outside the study's world.
@@ -99,14 +100,16 @@ def _pick(rng: np.random.Generator, names: list[Name]) -> Name:
     return names[int(rng.integers(len(names)))]
 
 
-def editors_mask(kind: Kind, source: TrueClip) -> NDArray[np.float32]:
-    """The mask an editor would draw (frames, h, w): object, loosely around it, or all but it."""
-    if kind == "background":
+def editors_mask(edit_case: EditCase, source: TrueClip) -> NDArray[np.float32]:
+    """The mask an editor would draw (frames, h, w): object, circle around it, or all but it."""
+    if edit_case.kind == "background":
         return 1 - source.alpha
-    if kind == "color":
+    if edit_case.kind == "color":
         return source.alpha
-    loose = dilate(source.alpha > 0.5, round(_LOOSE * unit_px(source.alpha)))
-    return loose.astype(np.float32)
+    spec = edit_case.source
+    columns, rows = np.arange(spec.width) + 0.5, np.arange(spec.height) + 0.5
+    distances = [np.hypot(columns[None] - x, rows[:, None] - y) for x, y in source.centres]
+    return (np.stack(distances) < _CIRCLE * spec.radius * spec.short_side_px).astype(np.float32)
 
 
 def run_edit(
@@ -117,7 +120,7 @@ def run_edit(
     source, target = render(edit_case.source), render(edit_case.target)
     empty = np.stack(list(render_backgrounds(edit_case.source)))
     frames = torch.from_numpy(source.frames).permute(0, 3, 1, 2).float() / 255
-    mask = torch.from_numpy(editors_mask(kind, source))
+    mask = torch.from_numpy(editors_mask(edit_case, source))
     z_source = backbone.encode(frames)
     start = time.monotonic()
     edit = Edit(

@@ -39,7 +39,7 @@ def test_an_edit_changes_one_thing_and_its_mask_allows_it(kind):
         for other in {"color", "background", "shape"} - {kind}:
             assert getattr(found.source, other) == getattr(found.target, other)
         source, target = render(found.source), render(found.target)
-        mask = editors_mask(kind, source)
+        mask = editors_mask(found, source)
         assert not (source.frames != target.frames)[mask == 0].any()
 
 
