@@ -8,11 +8,13 @@ the same pixels.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 from .errors import InvalidJobError, ProtocolError
+from .method_settings import AssdSettings, DreamMotionSettings
 from .schema import check_limits, from_plain, loads, setting, to_plain
 
 JOB_VERSION = 1
@@ -23,7 +25,7 @@ MOST_FPS = 1000
 MOST_FPS_TERM = 2**31 - 1
 """What movie files can hold; average rates of phones' clips do have terms of many millions."""
 
-Method = Literal["dds"]
+Method = Literal["dds", "sds", "dreammotion", "assd"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -108,12 +110,15 @@ class EditSettings:
     timestep_max: float = setting(
         0.95, doc="most noise, as a share of the schedule", minimum=0.001, maximum=0.999
     )
-    timestep_schedule: Literal["uniform", "stratified"] = setting(
-        "uniform", doc="independent draws, or draws that cover the range evenly in few steps"
+    timestep_schedule: Literal["uniform", "stratified", "descending"] = setting(
+        "uniform", doc="independent draws, draws that cover the range evenly, or from most to least"
     )
     step_rule: Literal["calibrated", "fixed"] = setting(
         "calibrated",
         doc="scale of an update: from the first gradients of the job, or effective_step",
+    )
+    optimiser: Literal["sgd", "adam"] = setting(
+        "sgd", doc="gradient descent as in the papers, or Adam, whose updates are of step_size"
     )
     step_size: float = setting(
         0.05,
@@ -150,6 +155,11 @@ class EditSettings:
         minimum=1,
         maximum=500,
     )
+
+    dreammotion: DreamMotionSettings = setting(
+        DreamMotionSettings(), doc="numbers of the method dreammotion"
+    )
+    assd: AssdSettings = setting(AssdSettings(), doc="numbers of the method assd")
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -232,7 +242,13 @@ def parse_job(text: str) -> EditJob:
 
 
 def with_settings(settings: EditSettings, **changes: object) -> EditSettings:
-    """A copy with some numbers changed; the same checks apply."""
+    """A copy with some numbers changed; the same checks apply.
+
+    A method's own numbers may be given as a mapping, which changes what it names and no more.
+    """
+    for name, value in changes.items():
+        if isinstance(value, Mapping):
+            changes[name] = dataclasses.replace(getattr(settings, name), **value)
     return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
 
 

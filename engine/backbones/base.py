@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..registry import BackboneCard
+from .attention import Fusion, Recording
 
 
 class Backbone(ABC):
@@ -57,14 +58,29 @@ class Backbone(ABC):
         """Text embeddings `(prompts, tokens, features)`."""
 
     @abstractmethod
-    def noise_pred(self, z_t: Tensor, timestep: int, embeddings: Tensor) -> Tensor:
-        """Predicted noise, same shape as `z_t`.
+    def noise_pred(
+        self,
+        z_t: Tensor,
+        timestep: int,
+        embeddings: Tensor,
+        *,
+        record: Recording | None = None,
+        fuse: Fusion | None = None,
+    ) -> Tensor:
+        """Predicted noise, same shape as `z_t`; its graph reaches `z_t` where that needs one.
 
         Args:
             z_t: Noised latents `(branches, frames, channels, h, w)`.
             timestep: Index of the noise schedule.
             embeddings: One text embedding a branch, `(branches, tokens, features)`.
+            record: Filled with keys and values of the pass.
+            fuse: Self-attention that also looks at an earlier pass.
         """
+
+    @property
+    @abstractmethod
+    def sites(self) -> tuple[str, ...]:
+        """The decoder's spatial self-attention layers, first to last; see `attention`."""
 
     @property
     def timesteps(self) -> int:

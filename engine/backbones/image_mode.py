@@ -17,6 +17,7 @@ from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from torch import Tensor
 
 from ..errors import BackboneError
+from .attention import Fusion, Recording
 from .base import Backbone
 from .text_to_video import TextToVideo
 
@@ -87,7 +88,20 @@ class ImageMode(Backbone):
         """See `Backbone.embed`."""
         return self._video.embed(prompts)
 
-    def noise_pred(self, z_t: Tensor, timestep: int, embeddings: Tensor) -> Tensor:
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """See `Backbone.sites`."""
+        return self._video.sites
+
+    def noise_pred(
+        self,
+        z_t: Tensor,
+        timestep: int,
+        embeddings: Tensor,
+        *,
+        record: Recording | None = None,
+        fuse: Fusion | None = None,
+    ) -> Tensor:
         """See `Backbone.noise_pred`; every frame is predicted for itself."""
         with temporal_layers_bypassed(self._video.unet):
-            return self._video.noise_pred(z_t, timestep, embeddings)
+            return self._video.noise_pred(z_t, timestep, embeddings, record=record, fuse=fuse)

@@ -23,6 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 from ..errors import BackboneError
 from ..registry import BackboneCard
 from ..schema import loads
+from .attention import Fusion, Recording, decoder_sites, watched
 from .base import Backbone
 
 SCHEDULERS = {"DDIMScheduler": DDIMScheduler, "DDPMScheduler": DDPMScheduler}
@@ -109,11 +110,25 @@ class TextToVideo(Backbone):
         # One prompt a call: equal prompts then give bit-equal embeddings wherever they stand.
         return torch.cat([self._text_encoder(row[None]).last_hidden_state for row in tokens])
 
-    def noise_pred(self, z_t: Tensor, timestep: int, embeddings: Tensor) -> Tensor:
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """See `Backbone.sites`."""
+        return decoder_sites(self.unet)
+
+    def noise_pred(
+        self,
+        z_t: Tensor,
+        timestep: int,
+        embeddings: Tensor,
+        *,
+        record: Recording | None = None,
+        fuse: Fusion | None = None,
+    ) -> Tensor:
         """See `Backbone.noise_pred`."""
         dtype = self.unet.dtype
         sample = z_t.transpose(1, 2).to(self.device, dtype)  # diffusers: (b, c, frames, h, w)
-        prediction = self.unet(sample, timestep, embeddings.to(dtype), return_dict=False)[0]
+        with watched(self.unet, record, fuse):
+            prediction = self.unet(sample, timestep, embeddings.to(dtype), return_dict=False)[0]
         prediction = prediction.to(torch.float32).transpose(1, 2)
         if self._prediction_type == "epsilon":
             return prediction

@@ -17,7 +17,7 @@ from ..registry import BackboneCard
 from ..schema import dumps, loads
 from .edit import EditState
 
-_TENSORS = ("z_target", "z_average")
+_TENSORS = ("z_target", "z_average", "first_moment", "second_moment")
 _NUMBERS = [f.name for f in fields(EditState) if f.name not in _TENSORS]
 
 
@@ -66,7 +66,7 @@ def load_checkpoint(job_dir: Path, identity: str, device: torch.device) -> EditS
             tensors = {name: file.get_tensor(name).to(device) for name in _TENSORS}
     except (SafetensorError, OSError, KeyError):
         return None
-    for name in ("gradient_norms", "update_norms"):
+    for name in ("gradient_norms", "update_norms", "term_weights"):
         numbers[name] = tuple(numbers[name])
     return EditState(**tensors, **numbers)
 

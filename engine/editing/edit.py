@@ -19,14 +19,21 @@ from torch import Tensor
 
 from ..backbones.base import Backbone
 from ..errors import NumericalError
-from ..guidance.dds import Branch, delta_denoising_score
+from ..guidance.base import WindowStep
+from ..guidance.methods import make_guidance
 from ..guidance.randomness import draw_phase, draw_timestep, frame_noise
-from ..job import EditSettings
-from .probe import Probes
+from ..job import EditSettings, Method
+from .probe import PROBE_SHARES, Probes
 from .windows import WindowAverage, tile
 
 SMALLEST_SCALE = 1e-12
 """Below this, two prompts count as one to the model; it only keeps the calibrated step finite."""
+
+ADAM_BETAS = (0.9, 0.99)
+ADAM_EPSILON = 1e-8
+
+CALIBRATION_STEP = -100
+"""Key of the calibration's noise: apart from the steps' (0 up) and the probes' (-1 down)."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,15 @@ class EditState:
         z_average: Their running mean, same shape: the result.
         step: Steps done.
         effective_step: η, the coefficient on the gradient.
+        term_weights: What the guidance measured at the start; see `Guidance.calibrate`.
         start_preference: The model's preference for the target prompt at the source.
         progress: Last measured progress of the edit: 0 at the source, 1 when the model prefers the
             target as much as it preferred the source.
         is_finished: Whether the stopping rule or the last step was reached.
         gradient_norms: ‖∇L‖₂ of every step.
         update_norms: ‖Δz‖₂ of every step.
+        first_moment: Adam's running mean of the gradient, shape of the latents; else empty.
+        second_moment: Adam's running mean of its square; else empty.
     """
 
     z_target: Tensor
@@ -70,6 +80,9 @@ class EditState:
     is_finished: bool = False
     gradient_norms: tuple[float, ...] = field(default=())
     update_norms: tuple[float, ...] = field(default=())
+    term_weights: tuple[float, ...] = field(default=())
+    first_moment: Tensor = field(default_factory=lambda: torch.zeros(0))
+    second_moment: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 class Edit:
@@ -82,7 +95,12 @@ class Edit:
         target_prompt: What should be there.
         settings: Numbers of the method.
         seed: Of noise, timesteps and window phases.
-        check: Called before every model call; raises to cancel.
+        method: Name of the guidance.
+        image_backbone: The image model of `assd`.
+        check: Called before every window's model calls; raises to cancel.
+
+    Raises:
+        InvalidJobError: a setting does not fit the backbone.
     """
 
     def __init__(
@@ -94,6 +112,8 @@ class Edit:
         target_prompt: str,
         settings: EditSettings,
         seed: int,
+        method: Method = "dds",
+        image_backbone: Backbone | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._backbone = backbone
@@ -101,12 +121,13 @@ class Edit:
         self._settings = settings
         self._seed = seed
         self._check = check
-        source, target, empty = backbone.embed([source_prompt, target_prompt, ""])
-        self._source_embeddings = torch.stack([source, empty])
-        self._target_embeddings = torch.stack([target, empty])
+        prompts = (source_prompt, target_prompt)
+        self._guidance = make_guidance(
+            method, backbone, prompts, settings, image_backbone=image_backbone
+        )
         self._probes = Probes(
             backbone,
-            torch.stack([source, target]),
+            backbone.embed(prompts),
             clip.mask,
             media_frames=clip.media_frames,
             seed=seed,
@@ -123,18 +144,22 @@ class Edit:
             # ω (ε_φ(z_t, y) − ε_φ(z_t, ŷ)): its typical size times η is the asked-for change.
             scale = settings.guidance_scale * measured.prompt_difference
             effective_step = settings.step_size / max(scale, SMALLEST_SCALE)
-        return EditState(
+        state = EditState(
             z_target=self._clip.z_source.clone(),
             z_average=self._clip.z_source.clone(),
             effective_step=effective_step,
             start_preference=measured.preference,
             is_finished=settings.strength == 0,
         )
+        if self._guidance.needs_calibration and not state.is_finished:
+            weights = self._guidance.calibrate(self._calibration_steps(effective_step))
+            state = replace(state, term_weights=weights)
+        return state
 
     def advance(self, state: EditState) -> EditState:
         """The state one step later."""
-        gradient = self._gradient(state.z_target, state.step)
-        update = state.effective_step * gradient
+        gradient = self._gradient(state)
+        state, update = self._update(state, gradient)
         norm = float(gradient.norm())
         if not torch.isfinite(gradient).all():
             raise NumericalError(
@@ -155,9 +180,23 @@ class Edit:
         )
         return self._judge(state)
 
-    def _gradient(self, z_target: Tensor, step: int) -> Tensor:
-        settings, clip = self._settings, self._clip
-        frame_count, window_frames = len(z_target), self._backbone.card.window_frames
+    def _update(self, state: EditState, gradient: Tensor) -> tuple[EditState, Tensor]:
+        """What to subtract from the latents, and the state with the optimiser's memory renewed."""
+        if self._settings.optimiser == "sgd":
+            return state, state.effective_step * gradient
+        # Adam (Kingma & Ba 2015, algorithm 1), its moments divided by what is missing in them.
+        if not len(state.first_moment):
+            zeros = torch.zeros_like(gradient)
+            state = replace(state, first_moment=zeros, second_moment=zeros)
+        first = state.first_moment.lerp(gradient, 1 - ADAM_BETAS[0])
+        second = state.second_moment.lerp(gradient**2, 1 - ADAM_BETAS[1])
+        known = [1 - beta ** (state.step + 1) for beta in ADAM_BETAS]
+        direction = (first / known[0]) / ((second / known[1]).sqrt() + ADAM_EPSILON)
+        state = replace(state, first_moment=first, second_moment=second)
+        return state, self._settings.step_size * direction
+
+    def _gradient(self, state: EditState) -> Tensor:
+        clip, settings, step = self._clip, self._settings, state.step
         timestep = draw_timestep(
             self._seed,
             step,
@@ -165,22 +204,46 @@ class Edit:
             smallest=settings.timestep_min,
             largest=settings.timestep_max,
             schedule=settings.timestep_schedule,
+            steps=settings.steps,
         )
-        average = WindowAverage(z_target)
-        for window in tile(frame_count, window_frames, draw_phase(self._seed, step, window_frames)):
+        average = WindowAverage(state.z_target)
+        length = self._backbone.card.window_frames
+        for window in tile(len(clip.mask), length, draw_phase(self._seed, step, length)):
             self._check()
-            rows = slice(window.start, window.stop)
-            gradient = delta_denoising_score(
-                self._backbone,
-                Branch(clip.z_source[rows], self._source_embeddings),
-                Branch(z_target[rows], self._target_embeddings),
-                noise=self._noise(window, step),
-                timestep=timestep,
-                guidance_scale=settings.guidance_scale,
-                mask=clip.mask[rows],
-            )
-            average.add(window, gradient)
+            window_step = self._window_step(window, state.z_target, step, timestep)
+            average.add(window, self._guidance.gradient(window_step, state.term_weights))
         return average.mean()
+
+    def _window_step(self, window: range, z_target: Tensor, step: int, timestep: int) -> WindowStep:
+        rows = slice(window.start, window.stop)
+        return WindowStep(
+            z_source=self._clip.z_source[rows],
+            z_target=z_target[rows],
+            mask=self._clip.mask[rows],
+            noise=self._noise(window, step),
+            timestep=timestep,
+        )
+
+    def _calibration_steps(self, effective_step: float) -> list[WindowStep]:
+        """Fixed probes beside the source: a few steps of the plain edit away from it.
+
+        At the source itself the similarity terms have nothing to pull at yet.
+        """
+        probes = []
+        for window in self._probes.windows:
+            timesteps = [int(share * self._backbone.timesteps) for share in PROBE_SHARES]
+            z_target = self._clip.z_source.clone()
+            rows = slice(window.start, window.stop)
+            for number, timestep in enumerate(timesteps):
+                self._check()
+                step = self._window_step(window, z_target, CALIBRATION_STEP - number, timestep)
+                gradient = self._guidance.gradient(step, (0.0, 0.0))
+                z_target[rows] -= effective_step * gradient
+            probes += [
+                self._window_step(window, z_target, CALIBRATION_STEP - number, timestep)
+                for number, timestep in enumerate(timesteps)
+            ]
+        return probes
 
     def _noise(self, window: range, step: int) -> Tensor:
         media_frames: Sequence[int] = [self._clip.media_frames[i] for i in window]

@@ -78,7 +78,7 @@ class Probes:
         self._check = check
         windows = tile(len(mask), backbone.card.window_frames, 0)
         touched = [w for w in windows if bool(mask[w.start : w.stop].any())]
-        self._windows = spread(touched or windows, PROBE_WINDOWS)
+        self.windows = spread(touched or windows, PROBE_WINDOWS)
 
     @torch.no_grad()
     def measure(self, latents: Tensor) -> Measurement:
@@ -87,7 +87,7 @@ class Probes:
         for number, share in enumerate(PROBE_SHARES):
             timestep = int(share * self._backbone.timesteps)
             alpha_t, _ = self._backbone.alpha_sigma(timestep)
-            for window in self._windows:
+            for window in self.windows:
                 self._check()
                 rows = slice(window.start, window.stop)
                 noise = frame_noise(

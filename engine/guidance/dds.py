@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..backbones.attention import Fusion, Recording
 from ..backbones.base import Backbone
 
 
@@ -36,7 +37,14 @@ class Branch:
 
 @torch.no_grad()
 def guided_noise_pred(
-    backbone: Backbone, branch: Branch, noise: Tensor, timestep: int, guidance_scale: float
+    backbone: Backbone,
+    branch: Branch,
+    noise: Tensor,
+    timestep: int,
+    guidance_scale: float,
+    *,
+    record: Recording | None = None,
+    fuse: Fusion | None = None,
 ) -> Tensor:
     """ε^ω = ε_∅ + ω (ε_y − ε_∅): classifier-free guidance (Ho & Salimans 2022, Eq. 6).
 
@@ -47,8 +55,12 @@ def guided_noise_pred(
     """
     z_t = backbone.add_noise(branch.latents, noise, timestep)
     if guidance_scale == 1:
-        return backbone.noise_pred(z_t[None], timestep, branch.embeddings[:1])[0]
-    prompt, empty = backbone.noise_pred(torch.stack([z_t, z_t]), timestep, branch.embeddings)
+        return backbone.noise_pred(
+            z_t[None], timestep, branch.embeddings[:1], record=record, fuse=fuse
+        )[0]
+    prompt, empty = backbone.noise_pred(
+        torch.stack([z_t, z_t]), timestep, branch.embeddings, record=record, fuse=fuse
+    )
     return empty + guidance_scale * (prompt - empty)
 
 

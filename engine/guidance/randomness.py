@@ -55,17 +55,22 @@ def draw_timestep(
     timesteps: int,
     smallest: float,
     largest: float,
-    schedule: Literal["uniform", "stratified"],
+    schedule: Literal["uniform", "stratified", "descending"],
+    steps: int = 1,
 ) -> int:
     """The timestep of one step of the optimisation.
 
     `uniform` draws independently: t ~ U(smallest, largest) · timesteps, as DDS and DreamMotion do.
     `stratified` walks through the same range along the golden-ratio sequence from a start that the
     seed draws: any run of n steps covers the range evenly, which a few dozen independent draws do
-    not.
+    not. `descending` goes from `largest` to `smallest` within `steps`, at a drawn place in each of
+    as many equal parts of the range: layout first, detail last.
     """
     if schedule == "uniform":
         position = generator("timestep", seed, step).random()
+    elif schedule == "descending":
+        within = generator("timestep", seed, step).random()
+        position = 1.0 - (min(step, steps - 1) + within) / steps
     else:
         position = (generator("timestep", seed, 0).random() + step * GOLDEN_RATIO) % 1.0
     low, high = smallest * timesteps, largest * timesteps

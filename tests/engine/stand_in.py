@@ -24,9 +24,29 @@ CARD = BackboneCard(
 WORDS = {"": 0.0, "a red ball": 0.7, "a blue ball": -0.4, "nothing here": 0.1}
 
 
+SITES = ("up_blocks.0.attentions.0", "up_blocks.1.attentions.0")
+KEY_CHANNELS = 5
+
+
 def predict(z_t, timestep, text):
     """The model's formula; works on NumPy arrays: z_t (..., c, h, w), one number for the prompt."""
     return np.tanh(0.8 * z_t + 0.3 * text) + 0.1 * text * np.cos(timestep / 100) * z_t
+
+
+def values_of(z_t):
+    """What a site attends to: (frames, places, channels) of NumPy arrays (frames, c, h, w)."""
+    return np.tanh(0.5 * z_t).reshape(*z_t.shape[:2], -1).swapaxes(1, 2)
+
+
+def key_matrix(site, channels):
+    """Fixed weights (channels, KEY_CHANNELS) of a site."""
+    row, column = np.mgrid[:channels, :KEY_CHANNELS]
+    return np.cos(1.7 * row + 0.9 * column + 0.5 * SITES.index(site))
+
+
+def keys_of(z_t, text, site):
+    """Keys of a site: (frames, places, KEY_CHANNELS) of NumPy arrays (frames, c, h, w)."""
+    return values_of(z_t + 0.2 * text) @ key_matrix(site, z_t.shape[1]) + 0.3 * text
 
 
 class StandIn(Backbone):
@@ -52,7 +72,27 @@ class StandIn(Backbone):
     def embed(self, prompts):
         return torch.tensor([WORDS[p] for p in prompts], dtype=torch.float64)[:, None, None]
 
-    def noise_pred(self, z_t, timestep, embeddings):
+    @property
+    def sites(self):
+        return SITES
+
+    def noise_pred(self, z_t, timestep, embeddings, *, record=None, fuse=None):
+        """predict(), and with a fusion 0.2 times what it changes in the sum of the sites' values.
+
+        In torch, so that it can be differentiated.
+        """
         self.calls.append((tuple(z_t.shape), timestep))
-        text = embeddings[:, 0, 0].numpy().reshape(-1, 1, 1, 1, 1)
-        return torch.from_numpy(predict(z_t.double().numpy(), timestep, text)).to(z_t.dtype)
+        text = embeddings[:, 0, 0].reshape(-1, 1, 1, 1, 1)
+        exact = z_t.double()
+        pred = torch.tanh(0.8 * exact + 0.3 * text) + 0.1 * text * np.cos(timestep / 100) * exact
+        for site in record.sites if record else ():
+            moved = torch.tanh(0.5 * (exact + 0.2 * text)).flatten(0, 1).flatten(2).mT
+            weights = torch.from_numpy(key_matrix(site, z_t.shape[2]))
+            shift = text.reshape(-1, 1, 1).repeat_interleave(z_t.shape[1], dim=0)
+            record.keys[site] = moved @ weights + 0.3 * shift
+            record.values[site] = torch.tanh(0.5 * exact).flatten(0, 1).flatten(2).mT
+        for site in fuse.reference.sites if fuse else ():
+            own = torch.tanh(0.5 * exact).flatten(0, 1).flatten(2).mT
+            change = (1 - fuse.self_weight) * (fuse.reference.values[site] - own)
+            pred = pred + 0.2 * change.mT.reshape(pred.shape)
+        return pred.to(z_t.dtype)

@@ -85,8 +85,8 @@ def test_the_first_update_has_the_calibrated_size():
 
 def test_a_model_with_stronger_gradients_is_edited_as_far():
     class Stronger(StandIn):
-        def noise_pred(self, z_t, timestep, embeddings):
-            return 3 * super().noise_pred(z_t, timestep, embeddings)
+        def noise_pred(self, z_t, timestep, embeddings, **watched):
+            return 3 * super().noise_pred(z_t, timestep, embeddings, **watched)
 
     weak, strong = edit().start(), edit(backbone=Stronger()).start()
     assert weak.effective_step == pytest.approx(3 * strong.effective_step, rel=1e-5)
@@ -162,8 +162,8 @@ def test_the_identity_depends_on_job_size_and_arithmetic():
 
 def test_not_a_number_stops_and_names_the_step():
     class Broken(StandIn):
-        def noise_pred(self, z_t, timestep, embeddings):
-            prediction = super().noise_pred(z_t, timestep, embeddings)
+        def noise_pred(self, z_t, timestep, embeddings, **watched):
+            prediction = super().noise_pred(z_t, timestep, embeddings, **watched)
             return prediction * float("nan") if len(self.calls) > 60 else prediction
 
     with pytest.raises(NumericalError, match=r"Step \d+: .*not finite"):

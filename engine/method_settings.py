@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stdlib only (imports neither bpy nor torch): numbers that belong to one guidance alone.
+
+Defaults are the papers' where they give a value. Where they give none, the field says how the
+default was chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .schema import check_limits, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class DreamMotionSettings:
+    """DreamMotion's similarity terms (engine/guidance/dreammotion.py)."""
+
+    mask_scope: Literal["dds", "all"] = setting(
+        "dds", doc="what the mask limits: the edit's term alone (paper), or all terms"
+    )
+    key_sites: str = setting(
+        "up_blocks",
+        doc="self-attention layers whose keys are compared: beginnings of names, with commas",
+    )
+    similarity_rule: Literal["calibrated", "fixed"] = setting(
+        "calibrated", doc="weights of the terms: from shares of the edit's gradient, or as given"
+    )
+    spatial_share: float = setting(
+        0.5,
+        doc="calibrated rule: spatial term, as a share of the edit's gradient (a study's value)",
+        minimum=0,
+        maximum=100,
+    )
+    temporal_share: float = setting(
+        0.25,
+        doc="calibrated rule: temporal term, as a share of the edit's gradient (a study's value)",
+        minimum=0,
+        maximum=100,
+    )
+    spatial_weight: float = setting(
+        1.0, doc="fixed rule: λ_s, of the mean squared difference of similarities", minimum=0
+    )
+    temporal_weight: float = setting(
+        1.0, doc="fixed rule: λ_t, of the mean squared difference of similarities", minimum=0
+    )
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssdSettings:
+    """ASSD's parts (engine/guidance/assd.py); the paper gives none of these values but the last."""
+
+    smoothing_centre: float = setting(
+        0.5,
+        doc="γ of the frame itself, its neighbours share the rest; 1 smooths nothing",
+        minimum=0.01,
+        maximum=1,
+    )
+    threshold: float = setting(
+        0.5,
+        doc="τ, in standard deviations of the difference of the branches",
+        minimum=0,
+        maximum=100,
+    )
+    reading: Literal["below", "above"] = setting(
+        "below", doc="what is smoothed: frames below the threshold (as printed), or above it"
+    )
+    self_weight: float = setting(
+        0.8,
+        doc="λ, share of the attention to oneself in the fused layers; 1 fuses nothing",
+        minimum=0,
+        maximum=1,
+    )
+    fused_layers: int = setting(
+        2, doc="how many of the decoder's last self-attention layers are fused", minimum=0
+    )
+    image_weight: float = setting(
+        1.0, doc="weight of the image model's gradient (paper: 1); 0 for none", minimum=0
+    )
+    image_backbone: str = setting(
+        "", doc="id or folder of the image model; empty: the backbone's own image mode"
+    )
+
+    def __post_init__(self) -> None:
+        check_limits(self)

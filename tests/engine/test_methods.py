@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SDS, DreamMotion and ASSD against independent recomputations of their papers' equations."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.guidance.assd import (
+    ImageGuidance,
+    Sliding,
+    adaptive_sliding_score,
+    smoothed,
+    smoothing_mask,
+)
+from engine.guidance.dds import Branch, delta_denoising_score
+from engine.guidance.dreammotion import SimilarityWeights, dreammotion_gradient, term_norms
+from engine.guidance.sds import score_distillation
+from tests.engine.stand_in import SITES, WORDS, StandIn, keys_of, predict, values_of
+
+FRAMES, SHAPE = 4, (4, 3, 4, 5)
+SOURCE, TARGET = "a red ball", "a blue ball"
+NONE = Sliding(centre=1.0, threshold=0.0)
+
+
+class Case:
+    """Two branches on the stand-in, and the pieces that every equation uses."""
+
+    def __init__(self, *, equal=False, timestep=400, scale=7.5, distance=0.4):
+        generator = torch.Generator().manual_seed(5)
+        self.backbone = StandIn()
+        self.timestep, self.scale = timestep, scale
+        self.z_source = torch.randn(SHAPE, generator=generator, dtype=torch.float64)
+        moved = distance * torch.randn(SHAPE, generator=generator, dtype=torch.float64)
+        self.z_target = self.z_source.clone() if equal else self.z_source + moved
+        self.noise = torch.randn(SHAPE, generator=generator, dtype=torch.float64)
+        self.mask = (torch.arange(FRAMES * 20).reshape(FRAMES, 1, 4, 5) % 3 > 0).double()
+        self.prompts = (SOURCE, SOURCE if equal else TARGET)
+        self.source = Branch(self.z_source, self.backbone.embed([self.prompts[0], ""]))
+        self.target = Branch(self.z_target, self.backbone.embed([self.prompts[1], ""]))
+        alpha_bar = self.backbone.alphas_cumprod[timestep].item()
+        self.alpha, self.sigma = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
+
+    @property
+    def common(self):
+        return {
+            "noise": self.noise,
+            "timestep": self.timestep,
+            "guidance_scale": self.scale,
+            "mask": self.mask,
+        }
+
+    def noised(self, latents):
+        return self.alpha * np.asarray(latents) + self.sigma * self.noise.numpy()
+
+    def guided(self, latents, prompt, extra=0.0):
+        """ε^ω in NumPy, `extra` added to both predictions."""
+        z_t = self.noised(latents)
+        prompt_pred = predict(z_t, self.timestep, WORDS[prompt]) + extra
+        empty_pred = predict(z_t, self.timestep, WORDS[""]) + extra
+        return empty_pred + self.scale * (prompt_pred - empty_pred)
+
+    def delta(self):
+        return self.guided(self.z_target, self.prompts[1]) - self.guided(
+            self.z_source, self.prompts[0]
+        )
+
+
+def close(found, expected):
+    return np.abs(found.numpy() - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+def cosines(vectors):
+    unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return unit @ unit.swapaxes(-1, -2)
+
+
+def similarity_losses(case, z_target):
+    """L_S-SSM and L_T-SSM of the paper, per entry of their matrices, mean over the sites."""
+    spatial, temporal = [], []
+    for site in SITES:
+        k = keys_of(case.noised(z_target), WORDS[case.prompts[1]], site)
+        s = keys_of(case.noised(case.z_source), WORDS[case.prompts[0]], site)
+        spatial.append(np.mean((cosines(k) - cosines(s)) ** 2))
+        temporal.append(np.mean((cosines(k.mean(axis=1)) - cosines(s.mean(axis=1))) ** 2))
+    return np.mean(spatial), np.mean(temporal)
+
+
+def slopes(loss, latents, step=1e-5):
+    """Central differences of a function of latents."""
+    gradient = np.zeros_like(latents)
+    for index in np.ndindex(*latents.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = latents.copy()
+            moved[index] += sign * step
+            ends.append(loss(moved))
+        gradient[index] = (ends[0] - ends[1]) / (2 * step)
+    return gradient
+
+
+def test_score_distillation_is_the_prediction_less_the_noise():
+    case = Case()
+    found = score_distillation(case.backbone, case.target, **case.common)
+    expected = (case.guided(case.z_target, TARGET) - case.noise.numpy()) * case.mask.numpy()
+    assert close(found, expected)
+
+
+@pytest.mark.parametrize("mask_similarity", [False, True])
+@pytest.mark.parametrize(("spatial", "temporal"), [(30.0, 0.0), (0.0, 200.0), (30.0, 200.0)])
+def test_dreammotion_is_the_papers_sum_of_three_gradients(spatial, temporal, mask_similarity):
+    case = Case()
+    found = dreammotion_gradient(
+        case.backbone,
+        case.source,
+        case.target,
+        **case.common,
+        weights=SimilarityWeights(spatial, temporal),
+        sites=SITES,
+        mask_similarity=mask_similarity,
+    )
+
+    def loss(latents):
+        one, other = similarity_losses(case, latents)
+        return spatial * one + temporal * other
+
+    similarity = slopes(loss, case.z_target.numpy())
+    mask = case.mask.numpy()
+    expected = case.delta() * mask + similarity * (mask if mask_similarity else 1)
+    # Self-similarity is computed in float32, so its own share of the gradient is what limits.
+    assert np.abs(found.numpy() - expected).max() <= 1e-6 * np.abs(case.delta()).max()
+    assert np.abs(similarity).max() > 1e-3 * np.abs(case.delta()).max()
+
+
+def test_dreammotion_without_similarity_is_the_delta_denoising_score_bit_for_bit():
+    case = Case()
+    found = dreammotion_gradient(
+        case.backbone,
+        case.source,
+        case.target,
+        **case.common,
+        weights=SimilarityWeights(0, 0),
+        sites=SITES,
+    )
+    assert torch.equal(
+        found, delta_denoising_score(case.backbone, case.source, case.target, **case.common)
+    )
+
+
+def test_dreammotion_takes_four_passes_of_one_shape():
+    case = Case()
+    dreammotion_gradient(
+        case.backbone,
+        case.source,
+        case.target,
+        **case.common,
+        weights=SimilarityWeights(1, 1),
+        sites=SITES,
+    )
+    assert case.backbone.calls == [((1, *SHAPE), 400)] * 4
+
+
+def test_the_norms_of_the_terms_are_those_of_their_gradients():
+    case = Case()
+    delta, spatial, temporal = term_norms(
+        case.backbone, case.source, case.target, **case.common, sites=SITES
+    )
+    assert delta == pytest.approx(np.linalg.norm(case.delta() * case.mask.numpy()), rel=1e-6)
+    for found, number in ((spatial, 0), (temporal, 1)):
+        gradient = slopes(
+            lambda z, number=number: similarity_losses(case, z)[number], case.z_target.numpy()
+        )
+        assert found == pytest.approx(np.linalg.norm(gradient), rel=1e-4)
+
+
+def numpy_smoothed(prediction, centre):
+    """Eq. 8 with renormalised ends, frame by frame."""
+    side, frames = (1 - centre) / 2, []
+    for index in range(len(prediction)):
+        near = [(index, centre)]
+        near += [(i, side) for i in (index - 1, index + 1) if 0 <= i < len(prediction)]
+        frames.append(sum(w * prediction[i] for i, w in near) / sum(w for _, w in near))
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("reading", ["below", "above"])
+@pytest.mark.parametrize("threshold", [0.1, 0.5])
+def test_assd_is_the_papers_equations_8_to_10(threshold, reading):
+    case = Case()
+    found = adaptive_sliding_score(
+        case.backbone,
+        case.source,
+        case.target,
+        **case.common,
+        sliding=Sliding(0.5, threshold, reading),
+    )
+    reference, edit = case.guided(case.z_source, SOURCE), case.guided(case.z_target, TARGET)
+    size = np.abs(edit - reference)
+    limit = size.max(axis=0) - threshold * size.std(ddof=1)
+    m = size < limit if reading == "below" else size > limit
+    expected = m * (edit - numpy_smoothed(reference, 0.5)) + (1 - m) * (edit - reference)
+    assert close(found, expected * case.mask.numpy())
+    assert 0 < m.mean() < 1
+
+
+def test_assd_fuses_the_target_branch_with_the_source_branch_s_values():
+    case = Case()
+    found = adaptive_sliding_score(
+        case.backbone,
+        case.source,
+        case.target,
+        **case.common,
+        sliding=NONE,
+        fused_sites=SITES[-1:],
+        self_weight=0.3,
+    )
+    own, other = (values_of(case.noised(z)) for z in (case.z_target, case.z_source))
+    change = (0.7 * (other - own)).swapaxes(1, 2).reshape(SHAPE)
+    edit = case.guided(case.z_target, TARGET, extra=0.2 * change)
+    assert close(found, (edit - case.guided(case.z_source, SOURCE)) * case.mask.numpy())
+
+
+def test_assd_adds_the_image_model_s_delta_denoising_score():
+    case = Case()
+    image = ImageGuidance(StandIn(), case.source, case.target, weight=0.6)
+    found = adaptive_sliding_score(
+        case.backbone, case.source, case.target, **case.common, sliding=NONE, image=image
+    )
+    assert close(found, 1.6 * case.delta() * case.mask.numpy())
+    assert image.backbone.calls
+
+
+def test_assd_without_its_parts_is_the_delta_denoising_score_bit_for_bit():
+    case = Case()
+    found = adaptive_sliding_score(
+        case.backbone,
+        case.source,
+        case.target,
+        **case.common,
+        sliding=NONE,
+        fused_sites=SITES,
+        self_weight=1.0,
+    )
+    plain = delta_denoising_score(case.backbone, case.source, case.target, **case.common)
+    assert torch.equal(found, plain)
+
+
+def test_equal_branches_give_exactly_zero_with_every_part_at_work():
+    case = Case(equal=True)
+    found = dreammotion_gradient(
+        case.backbone,
+        case.source,
+        case.target,
+        **case.common,
+        weights=SimilarityWeights(10, 10),
+        sites=SITES,
+    )
+    assert (found == 0).all()
+    for reading in ("below", "above"):
+        found = adaptive_sliding_score(
+            case.backbone,
+            case.source,
+            case.target,
+            **case.common,
+            sliding=Sliding(0.5, 0.5, reading),
+            fused_sites=SITES,
+            self_weight=0.3,
+            image=ImageGuidance(StandIn(), case.source, case.target, 1.0),
+        )
+        assert (found == 0).all()
+
+
+def test_smoothing_keeps_a_clip_that_does_not_change_and_quiet_places_are_left_alone():
+    still = torch.randn(1, 2, 3, 3).expand(5, -1, -1, -1)
+    assert torch.allclose(smoothed(still, 0.5), still, atol=1e-6)
+    delta = torch.zeros(5, 1, 2, 2)
+    delta[2, 0, 0, 0] = 1.0
+    mask = smoothing_mask(delta, Sliding(0.5, 0.5))
+    assert mask[:, 0, 0, 0].tolist() == [True, True, False, True, True]
+    assert not mask[:, 0, 1, 1].any()
