@@ -17,6 +17,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,10 +41,10 @@ class Timed(TextToVideo):
 
     seconds = 0.0
 
-    def noise_pred(self, z_t: Tensor, timestep: int, embeddings: Tensor) -> Tensor:
+    def noise_pred(self, z_t: Tensor, timestep: int, embeddings: Tensor, **watched: Any) -> Tensor:
         """As `TextToVideo.noise_pred`."""
         start = time.perf_counter()
-        prediction = super().noise_pred(z_t, timestep, embeddings)
+        prediction = super().noise_pred(z_t, timestep, embeddings, **watched)
         self.seconds += time.perf_counter() - start
         return prediction
 

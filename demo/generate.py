@@ -11,8 +11,6 @@ from torch import Tensor
 
 from engine.backbones.base import Backbone
 
-LATENT_CHANNELS = 4
-
 
 @torch.no_grad()
 def generate(
@@ -50,7 +48,7 @@ def generate(
         set_alpha_to_one=True,
     )
     scheduler.set_timesteps(steps)
-    shape = (frames, LATENT_CHANNELS, height // backbone.latent_factor)
+    shape = (frames, backbone.latent_channels, height // backbone.latent_factor)
     shape = (*shape, width // backbone.latent_factor)
     empty = backbone.embed([""])
     clips = []

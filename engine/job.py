@@ -248,7 +248,15 @@ def with_settings(settings: EditSettings, **changes: object) -> EditSettings:
     """
     for name, value in changes.items():
         if isinstance(value, Mapping):
-            changes[name] = dataclasses.replace(getattr(settings, name), **value)
+            own = getattr(settings, name)
+            known = [field.name for field in dataclasses.fields(own)]
+            for key in value:
+                if key not in known:
+                    raise InvalidJobError(
+                        f"{name} has no setting {key!r}.",
+                        hint=f"The settings are {', '.join(known)}.",
+                    )
+            changes[name] = dataclasses.replace(own, **value)
     return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
 
 

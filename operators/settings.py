@@ -25,7 +25,7 @@ from bpy.props import (
 )
 
 from ..engine.errors import InvalidJobError, MaskError
-from ..engine.job import Device, EditJob, EditSettings, Mask
+from ..engine.job import Device, EditJob, EditSettings, Mask, Method
 from ..engine.registry import DEFAULT_BACKBONE, find_backbone
 from ..engine.schema import field_info
 from . import strips
@@ -55,6 +55,34 @@ class DELTA_STRIP_PG_settings(bpy.types.PropertyGroup):
         description="What it should show instead: the same words with the one thing changed, "
         "e.g. “a blue ball moving over grass”",
         options={"TEXTEDIT_UPDATE"},
+    )
+    method: EnumProperty(
+        name="Method",
+        description="How the edit is found",
+        items=[
+            (
+                "dds",
+                "Delta Denoising",
+                "Compares both descriptions on your frames; the fastest",
+            ),
+            (
+                "dreammotion",
+                "DreamMotion",
+                "Also holds on to the source's structure and motion; about twice the time",
+            ),
+            (
+                "assd",
+                "Adaptive Sliding",
+                "Smooths over time, looks at the source too and asks an image model; "
+                "about twice the time",
+            ),
+            (
+                "sds",
+                "Score Distillation",
+                "Without the source's description; washes out what it does not name. To compare",
+            ),
+        ],
+        default="dds",
     )
     mask_strip: StringProperty(
         name="Mask",
@@ -151,7 +179,8 @@ def to_job(settings: Any, export: Export, *, fps: tuple[int, int], computer: Com
     Raises:
         InvalidJobError: A value cannot be honoured.
     """
-    recommended = find_backbone(DEFAULT_BACKBONE).recommended("dds")
+    method = cast(Method, settings.method)
+    recommended = find_backbone(DEFAULT_BACKBONE).recommended(method)
     mask = None
     if export.mask is not None:
         mask = Mask(
@@ -166,6 +195,7 @@ def to_job(settings: Any, export: Export, *, fps: tuple[int, int], computer: Com
         source_prompt=settings.source_prompt.strip(),
         target_prompt=settings.target_prompt.strip(),
         mask=mask,
+        method=method,
         settings=dataclasses.replace(recommended, strength=round(settings.strength, 6)),
         backbone=DEFAULT_BACKBONE,
         seed=settings.seed,

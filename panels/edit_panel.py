@@ -87,6 +87,7 @@ class DELTA_STRIP_PT_edit(SequencerPanel, bpy.types.Panel):
         draw_prompts(layout, scene)
         draw_mask(layout, scene)
         column = layout.column(align=True)
+        column.prop(scene.delta_strip, "method")
         column.prop(scene.delta_strip, "strength", slider=True)
         row = column.row(align=True)
         row.prop(scene.delta_strip, "seed")

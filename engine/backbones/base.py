@@ -25,6 +25,7 @@ class Backbone(ABC):
         device: Where its arithmetic runs.
         alphas_cumprod: ᾱ_t of the noise schedule, `(timesteps,)`, float64 on the CPU.
         latent_factor: Pixels per latent, in each direction.
+        latent_channels: Numbers of a latent.
         token_limit: Most tokens of a prompt that have an effect, start and end included.
     """
 
@@ -32,6 +33,7 @@ class Backbone(ABC):
     device: torch.device
     alphas_cumprod: Tensor
     latent_factor: int
+    latent_channels: int
     token_limit: int
 
     @abstractmethod

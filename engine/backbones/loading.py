@@ -4,16 +4,26 @@
 from __future__ import annotations
 
 import gc
+from typing import Literal
 
 import torch
 
 from ..errors import BackboneError, DeviceError
 from ..job import Device, Precision
-from ..registry import BackboneCard
+from ..registry import BackboneCard, find_backbone
 from .base import Backbone
+from .image_mode import ImageMode
+from .stable_diffusion import StableDiffusion
 from .text_to_video import TextToVideo
 
-LOADERS: dict[str, type[Backbone]] = {"text_to_video": TextToVideo}
+LOADERS: dict[str, type[Backbone]] = {
+    "text_to_video": TextToVideo,
+    "stable_diffusion": StableDiffusion,
+}
+
+Role = Literal["video", "image"]
+MOST_SCHEDULE_DIFFERENCE = 1e-6
+"""Of ᾱ_t: rounding, not another schedule."""
 
 
 def choose_device(device: Device) -> torch.device:
@@ -81,24 +91,89 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class LoadedBackbones:
-    """Keeps the last backbone in memory, so that the next job on it starts at once."""
+    """Keeps the last backbones in memory, so that the next job on them starts at once."""
 
     def __init__(self) -> None:
-        self._key: tuple[object, ...] = ()
-        self._backbone: Backbone | None = None
+        self._kept: dict[Role, tuple[object, Backbone]] = {}
 
-    def get(self, card: BackboneCard, *, device: torch.device, dtype: torch.dtype) -> Backbone:
-        """The backbone, loaded now or kept from before; another one is freed first."""
+    def get(
+        self,
+        card: BackboneCard,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        role: Role = "video",
+    ) -> Backbone:
+        """The backbone, loaded now or kept from before; another one of its role is freed first."""
         key = (card.folder, device, dtype)
-        if self._backbone is None or key != self._key:
-            self.unload()
-            self._backbone = load_backbone(card, device=device, dtype=dtype)
-            self._key = key
-        return self._backbone
+        if role in self._kept and self._kept[role][0] == key:
+            return self._kept[role][1]
+        self._forget(role)
+        backbone = load_backbone(card, device=device, dtype=dtype)
+        self._kept[role] = (key, backbone)
+        return backbone
 
     def unload(self) -> None:
-        """Free the memory of the kept backbone."""
-        self._backbone = None
+        """Free the memory of the kept backbones."""
+        for role in tuple(self._kept):
+            self._forget(role)
+
+    def _forget(self, role: Role) -> None:
+        if self._kept.pop(role, None) is None:
+            return
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def image_backbone_for(
+    video: Backbone,
+    name: str,
+    loaded: LoadedBackbones,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Backbone:
+    """The image model that guides a text-to-video model's latents jointly.
+
+    Args:
+        video: The text-to-video model.
+        name: Id or folder of the image model; empty: the image mode of `video` itself.
+        loaded: Keeps it.
+        device: Where it runs.
+        dtype: Number format of its U-Net.
+
+    Raises:
+        BackboneError: there is none, or its latents or noise schedule are others.
+    """
+    if not name:
+        if isinstance(video, TextToVideo):
+            return ImageMode(video)
+        raise BackboneError(f"{video.card.title} has no image mode.", hint="Name an image model.")
+    card = find_backbone(name)
+    if card.kind != "stable_diffusion":
+        raise BackboneError(
+            f"{card.title} is of kind {card.kind}; joint guidance needs an image model.",
+            hint="Name a folder whose card says stable_diffusion.",
+        )
+    image = loaded.get(card, device=device, dtype=dtype, role="image")
+    pairs = {
+        "channels of a latent": (video.latent_channels, image.latent_channels),
+        "pixels per latent": (video.latent_factor, image.latent_factor),
+        "timesteps": (video.timesteps, image.timesteps),
+    }
+    for what, (one, other) in pairs.items():
+        if one != other:
+            raise BackboneError(
+                f"{video.card.title} has {one} {what}, {card.title} has {other}; models that "
+                "guide the same latents must agree.",
+                hint="Use the image model that the text-to-video model was made from.",
+            )
+    apart = float((video.alphas_cumprod - image.alphas_cumprod).abs().max())
+    if apart > MOST_SCHEDULE_DIFFERENCE:
+        raise BackboneError(
+            f"The noise schedules of {video.card.title} and {card.title} differ by {apart:.3g} "
+            f"(at most {MOST_SCHEDULE_DIFFERENCE:g}), so they cannot guide the same latents.",
+            hint="Use the image model that the text-to-video model was made from.",
+        )
+    return image

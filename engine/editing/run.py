@@ -15,7 +15,13 @@ import torch
 from .. import __version__, job_store
 from ..atomic_file import write_atomic
 from ..backbones.base import Backbone
-from ..backbones.loading import LoadedBackbones, choose_device, choose_dtype, is_out_of_memory
+from ..backbones.loading import (
+    LoadedBackbones,
+    choose_device,
+    choose_dtype,
+    image_backbone_for,
+    is_out_of_memory,
+)
 from ..errors import CancelledError, OutOfMemoryError
 from ..job import EditJob
 from ..protocol import StageName
@@ -149,6 +155,8 @@ class _Run:
             target_prompt=job.target_prompt,
             settings=job.settings,
             seed=job.seed,
+            method=job.method,
+            image_backbone=self._image_backbone(backbone),
             check=self.reporter.check_cancelled,
         )
         machine = (self.device.type, str(self.dtype), torch.__version__)
@@ -169,6 +177,14 @@ class _Run:
         save_checkpoint(self.job_dir, state, identity)
         self._warn_about_little_progress(state)
         return state
+
+    def _image_backbone(self, backbone: Backbone) -> Backbone | None:
+        own = self.job.settings.assd
+        if self.job.method != "assd" or own.image_weight == 0:
+            return None
+        return image_backbone_for(
+            backbone, own.image_backbone, self.backbones, device=self.device, dtype=self.dtype
+        )
 
     def _warn_about_little_progress(self, state: EditState) -> None:
         settings = self.job.settings
@@ -217,6 +233,7 @@ class _Run:
             "steps": state.step,
             "progress": state.progress,
             "effective_step": state.effective_step,
+            "term_weights": list(state.term_weights),
             "gradient_norms": list(state.gradient_norms),
             "update_norms": list(state.update_norms),
             "seconds": self.seconds,

@@ -57,6 +57,7 @@ class StandIn(Backbone):
         self.device = torch.device("cpu")
         self.alphas_cumprod = torch.linspace(0.999, 0.01, 1000, dtype=torch.float64)
         self.latent_factor = 1
+        self.latent_channels = 3
         self.token_limit = 8
         self.calls = []
 

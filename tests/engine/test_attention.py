@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking into the U-Net's self-attention and fusing it, on the demo backbone; what it costs."""
+
+import pytest
+import torch
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from engine.backbones.attention import Fusion, Recording
+from engine.backbones.loading import load_backbone
+from engine.errors import InvalidJobError
+from engine.guidance.dds import Branch, delta_denoising_score
+from engine.guidance.dreammotion import SimilarityWeights, dreammotion_gradient
+from engine.guidance.methods import chosen_sites
+from engine.registry import find_backbone
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_backbone(find_backbone("demo"), device=torch.device("cpu"), dtype=torch.float32)
+
+
+@pytest.fixture
+def z_t():
+    return torch.randn(1, 8, 4, 12, 16, generator=torch.Generator().manual_seed(2))
+
+
+def test_the_decoder_s_spatial_self_attention_is_found_in_order(demo):
+    assert demo.sites == (
+        "up_blocks.1.attentions.0",
+        "up_blocks.1.attentions.1",
+        "up_blocks.2.attentions.0",
+        "up_blocks.2.attentions.1",
+    )
+
+
+@torch.no_grad()
+def test_recording_changes_nothing_and_keeps_the_keys_of_every_frame(demo, z_t):
+    text = demo.embed(["a red ball"])
+    record = Recording(demo.sites)
+    watched = demo.noise_pred(z_t, 300, text, record=record)
+    assert torch.equal(watched, demo.noise_pred(z_t, 300, text))
+    places = {"up_blocks.1": 6 * 8, "up_blocks.2": 12 * 16}
+    for site in demo.sites:
+        channels = record.keys[site].shape[-1]
+        assert record.keys[site].shape == (8, places[site[:11]], channels)
+        assert record.values[site].shape == record.keys[site].shape
+    # No hook is left behind.
+    kept = dict(record.keys)
+    demo.noise_pred(z_t + 1, 300, text)
+    assert all(record.keys[site] is kept[site] for site in demo.sites)
+
+
+@torch.no_grad()
+def test_fusing_a_pass_with_itself_changes_no_bit_and_with_another_one_does(demo, z_t):
+    text = demo.embed(["a red ball", ""])
+    both = z_t.expand(2, -1, -1, -1, -1).contiguous()
+    record, other = Recording(demo.sites[-2:]), Recording(demo.sites[-2:])
+    plain = demo.noise_pred(both, 300, text, record=record)
+    assert torch.equal(demo.noise_pred(both, 300, text, fuse=Fusion(record, 0.3)), plain)
+    demo.noise_pred(both + 1, 300, text, record=other)
+    assert torch.equal(demo.noise_pred(both, 300, text, fuse=Fusion(other, 1.0)), plain)
+    assert not torch.allclose(demo.noise_pred(both, 300, text, fuse=Fusion(other, 0.3)), plain)
+    assert torch.equal(demo.noise_pred(both, 300, text), plain)
+
+
+@torch.no_grad()
+def test_the_fused_attention_is_the_papers_equation(demo, z_t):
+    site = demo.sites[-1]
+    layer = demo.unet.get_submodule(f"{site}.transformer_blocks.0.attn1")
+    hidden = torch.randn(3, 20, layer.to_q.in_features)
+    other = torch.randn(3, 20, layer.to_q.in_features)
+    record = Recording([site])
+    record.keys[site], record.values[site] = layer.to_k(other), layer.to_v(other)
+
+    def attend(keys, values):
+        split = [
+            x.unflatten(-1, (layer.heads, -1)).transpose(1, 2).double()
+            for x in (layer.to_q(hidden), keys, values)
+        ]
+        weights = functional.softmax(split[0] @ split[1].mT / split[0].shape[-1] ** 0.5, dim=-1)
+        return (weights @ split[2]).transpose(1, 2).flatten(2)
+
+    own = attend(layer.to_k(hidden), layer.to_v(hidden))
+    mixed = 0.3 * own + 0.7 * attend(record.keys[site], record.values[site])
+    expected = layer.to_out[0](mixed.float())
+    from engine.backbones.attention import fused
+
+    with fused(demo.unet, Fusion(record, 0.3)):
+        found = layer(hidden)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def _branches(demo, z_t):
+    source = Branch(z_t[0], demo.embed(["a red ball", ""]))
+    return source, Branch(z_t[0] + 0.1, demo.embed(["a blue ball", ""]))
+
+
+def _flops(work):
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def test_a_dreammotion_step_costs_four_passes_and_one_backward(demo, z_t):
+    source, target = _branches(demo, z_t)
+    common = {"noise": torch.randn_like(z_t[0]), "timestep": 400, "guidance_scale": 7.5}
+    with torch.no_grad():
+        one = _flops(lambda: demo.noise_pred(z_t, 400, source.embeddings[:1]))
+    dds = _flops(lambda: delta_denoising_score(demo, source, target, **common))
+    assert dds == pytest.approx(4 * one, rel=1e-3)
+    whole = _flops(
+        lambda: dreammotion_gradient(
+            demo,
+            source,
+            target,
+            **common,
+            weights=SimilarityWeights(1, 1),
+            sites=demo.sites,
+        )
+    )
+    assert 4 * one < whole <= 4 * one + 1.1 * one
+
+
+def test_key_sites_are_chosen_by_the_beginnings_of_their_names(demo):
+    assert chosen_sites("up_blocks", demo.sites) == demo.sites
+    assert chosen_sites("up_blocks.2", demo.sites) == demo.sites[2:]
+    assert chosen_sites("up_blocks.2.attentions.1, up_blocks.1", demo.sites) == (
+        *demo.sites[:2],
+        demo.sites[3],
+    )
+    for wrong in ("down_blocks", "up_blocks,mid", " , "):
+        with pytest.raises(InvalidJobError, match="key_sites"):
+            chosen_sites(wrong, demo.sites)
