@@ -24,6 +24,9 @@ class DreamMotionSettings:
         "up_blocks",
         doc="self-attention layers whose keys are compared: beginnings of names, with commas",
     )
+    checkpointing: bool = setting(
+        False, doc="keep less for the backward pass and compute more; changes no pixel"
+    )
     similarity_rule: Literal["calibrated", "fixed"] = setting(
         "calibrated", doc="weights of the terms: from shares of the edit's gradient, or as given"
     )

@@ -23,6 +23,7 @@ class Backbone(ABC):
     Attributes:
         card: Its description.
         device: Where its arithmetic runs.
+        checkpointing: Whether a pass with a graph keeps less and its backward pass works more.
         alphas_cumprod: ᾱ_t of the noise schedule, `(timesteps,)`, float64 on the CPU.
         latent_factor: Pixels per latent, in each direction.
         latent_channels: Numbers of a latent.
@@ -31,6 +32,7 @@ class Backbone(ABC):
 
     card: BackboneCard
     device: torch.device
+    checkpointing: bool
     alphas_cumprod: Tensor
     latent_factor: int
     latent_channels: int

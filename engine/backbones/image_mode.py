@@ -71,6 +71,7 @@ class ImageMode(Backbone):
         self.alphas_cumprod = video.alphas_cumprod
         self.latent_factor = video.latent_factor
         self.latent_channels = video.latent_channels
+        self.checkpointing = video.checkpointing
         self.token_limit = video.token_limit
 
     def token_count(self, prompt: str) -> int:

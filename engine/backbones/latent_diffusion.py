@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 from ..registry import BackboneCard
 from .attention import Fusion, Recording, decoder_sites, watched
 from .base import Backbone
+from .checkpointing import checkpointed_blocks
 from .diffusers_folder import check_folder, load_part, load_scheduler
 
 
@@ -39,6 +41,8 @@ class LatentDiffusion(Backbone):
     """Of diffusers. Any: its classes are wrapped in types that pyright cannot follow."""
     other_kind_hint: ClassVar[str]
     """What to say of a folder with another U-Net."""
+    checkpointing = False
+    """Whether a pass with a graph keeps less and its backward pass runs its blocks again."""
 
     def __init__(self, card: BackboneCard, *, device: torch.device, dtype: torch.dtype) -> None:
         check_folder(card.folder, self.unet_class.__name__, self.other_kind_hint)
@@ -118,7 +122,8 @@ class LatentDiffusion(Backbone):
         """See `Backbone.noise_pred`."""
         dtype = self.unet.dtype
         sample = z_t.to(self.device, dtype)
-        with watched(self.unet, record, fuse):
+        saving = checkpointed_blocks(self.unet) if self.checkpointing else nullcontext()
+        with saving, watched(self.unet, record, fuse):
             prediction = self._predict(sample, timestep, embeddings.to(dtype)).to(torch.float32)
         if self._prediction_type == "epsilon":
             return prediction

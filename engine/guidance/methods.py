@@ -85,6 +85,7 @@ class DreamMotion(_OnPrompts):
         self._own: DreamMotionSettings = settings.dreammotion
         self._sites = chosen_sites(self._own.key_sites, backbone.sites)
         self.needs_calibration = self._own.similarity_rule == "calibrated"
+        backbone.checkpointing = self._own.checkpointing
 
     def gradient(self, step: WindowStep, weights: tuple[float, ...]) -> Tensor:
         """See `Guidance.gradient`."""

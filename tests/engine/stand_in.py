@@ -58,6 +58,7 @@ class StandIn(Backbone):
         self.alphas_cumprod = torch.linspace(0.999, 0.01, 1000, dtype=torch.float64)
         self.latent_factor = 1
         self.latent_channels = 3
+        self.checkpointing = False
         self.token_limit = 8
         self.calls = []
 

@@ -122,6 +122,43 @@ def test_a_dreammotion_step_costs_four_passes_and_one_backward(demo, z_t):
     assert 4 * one < whole <= 4 * one + 1.1 * one
 
 
+def _kept_for_backward(work):
+    """Bytes of the distinct tensors that a graph saves."""
+    kept = {}
+
+    def pack(tensor):
+        kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        found = work()
+    return found, sum(kept.values())
+
+
+def test_checkpointing_changes_no_bit_and_keeps_much_less(demo, z_t):
+    text = demo.embed(["a red ball"])
+    results = {}
+    for checkpointing in (False, True):
+        demo.checkpointing = checkpointing
+        try:
+            start = z_t.clone().requires_grad_()
+            record = Recording(demo.sites)
+
+            def run(start=start, record=record):
+                return demo.noise_pred(start, 300, text, record=record)
+
+            prediction, kept = _kept_for_backward(run)
+            loss = sum(keys.square().mean() for keys in record.keys.values())
+            (gradient,) = torch.autograd.grad(loss, start)
+            results[checkpointing] = (prediction.detach(), gradient, kept)
+        finally:
+            demo.checkpointing = False
+    assert torch.equal(results[True][0], results[False][0])
+    assert torch.equal(results[True][1], results[False][1])
+    assert results[False][1].abs().sum() > 0
+    assert results[True][2] < 0.3 * results[False][2]
+
+
 def test_key_sites_are_chosen_by_the_beginnings_of_their_names(demo):
     assert chosen_sites("up_blocks", demo.sites) == demo.sites
     assert chosen_sites("up_blocks.2", demo.sites) == demo.sites[2:]

@@ -6,14 +6,18 @@ from dataclasses import replace
 import pytest
 import torch
 
+from engine.backbones.attention import Recording
 from engine.editing.checkpoint import identity_of, load_checkpoint, save_checkpoint
 from engine.editing.edit import Clip, Edit
-from engine.errors import CancelledError, NumericalError
+from engine.errors import CancelledError, InvalidJobError, NumericalError
+from engine.guidance.self_similarity import spatial_self_similarity
 from engine.job import EditSettings
+from engine.method_settings import AssdSettings, DreamMotionSettings
 from engine.registry import find_backbone
-from tests.engine.stand_in import StandIn
+from tests.engine.stand_in import SITES, StandIn
 
 SETTINGS = EditSettings(steps=6, step_size=0.05, use_stopping_rule=False, averaging=0.5)
+MASKED = DreamMotionSettings(mask_scope="all")
 CPU = torch.device("cpu")
 
 
@@ -197,3 +201,113 @@ def test_window_borders_move_from_step_to_step():
     one_edit._noise = lambda window, step: (starts.add(window.start % 4), noises(window, step))[1]
     run(one_edit)
     assert len(starts) > 1
+
+
+DELTA_METHODS = ["dds", "dreammotion", "assd"]
+
+
+def image_of(method):
+    return {"method": method, "image_backbone": StandIn() if method == "assd" else None}
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("method", DELTA_METHODS)
+def test_equal_prompts_leave_the_clip_bit_for_bit_with_every_delta_method(method, optimiser):
+    settings = replace(SETTINGS, optimiser=optimiser, use_stopping_rule=True, probe_interval=2)
+    state = run(edit(settings, target="a red ball", **image_of(method)))
+    assert state.gradient_norms == (0.0,) * 6
+    assert torch.equal(state.z_average, clip().z_source)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("method", ["sds", *DELTA_METHODS])
+def test_a_mask_of_zeros_leaves_the_clip_and_ones_do_not(method, optimiser):
+    settings = replace(SETTINGS, optimiser=optimiser, dreammotion=MASKED)
+    state = run(edit(settings, mask=torch.zeros(6, 1, 8, 8), **image_of(method)))
+    assert torch.equal(state.z_average, clip().z_source)
+    state = run(edit(settings, **image_of(method)))
+    assert not torch.equal(state.z_average, clip().z_source)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_dreammotion_moves_nothing_outside_a_mask_that_limits_all_its_terms(optimiser):
+    mask = torch.zeros(6, 1, 8, 8)
+    mask[:, :, :4] = 1
+    inside = replace(SETTINGS, optimiser=optimiser, dreammotion=MASKED)
+    state = run(edit(inside, mask=mask, method="dreammotion"))
+    assert torch.equal(state.z_average[:, :, 4:], clip().z_source[:, :, 4:])
+    state = run(edit(replace(SETTINGS, optimiser=optimiser), mask=mask, method="dreammotion"))
+    assert not torch.equal(state.z_average[:, :, 4:], clip().z_source[:, :, 4:])
+
+
+def test_dreammotion_without_its_terms_is_dds_bit_for_bit():
+    without = DreamMotionSettings(spatial_share=0.0, temporal_share=0.0)
+    plain = run(edit())
+    state = run(edit(replace(SETTINGS, dreammotion=without), method="dreammotion"))
+    assert torch.equal(state.z_average, plain.z_average)
+    fixed = replace(without, similarity_rule="fixed", spatial_weight=0.0, temporal_weight=0.0)
+    state = run(edit(replace(SETTINGS, dreammotion=fixed), method="dreammotion"))
+    assert torch.equal(state.z_average, plain.z_average)
+
+
+def test_assd_without_its_parts_is_dds_bit_for_bit():
+    without = AssdSettings(smoothing_centre=1.0, self_weight=1.0, image_weight=0.0)
+    state = run(edit(replace(SETTINGS, assd=without), method="assd"))
+    assert torch.equal(state.z_average, run(edit()).z_average)
+
+
+def test_the_terms_weights_are_measured_once_and_grow_with_their_shares():
+    weak = edit(method="dreammotion").start()
+    doubled = DreamMotionSettings(spatial_share=1.0, temporal_share=0.5)
+    strong = edit(replace(SETTINGS, dreammotion=doubled), method="dreammotion").start()
+    assert weak.term_weights == pytest.approx([w / 2 for w in strong.term_weights])
+    assert min(weak.term_weights) > 0
+    one_edit = edit(method="dreammotion")
+    state = run(one_edit, weak)
+    assert state.term_weights == weak.term_weights
+
+
+def test_the_similarity_terms_keep_the_clip_s_own_similarities():
+    def apart(state):
+        pairs = (
+            (z, StandIn().embed([p]))
+            for z, p in ((state.z_average, "a blue ball"), (clip().z_source, "a red ball"))
+        )
+        keys = []
+        for latents, text in pairs:
+            record = Recording(SITES)
+            StandIn().noise_pred(latents[None], 500, text, record=record)
+            keys.append(record.keys)
+        return sum(float(spatial_self_similarity(keys[0][site], keys[1][site])) for site in SITES)
+
+    settings = replace(SETTINGS, steps=30)
+    held = run(edit(settings, method="dreammotion"))
+    assert apart(held) < 0.8 * apart(run(edit(settings)))
+
+
+def test_more_fused_layers_than_there_are_is_refused_with_the_number():
+    with pytest.raises(InvalidJobError, match=r"fused_layers is 9; .* has 2 spatial"):
+        edit(replace(SETTINGS, assd=AssdSettings(fused_layers=9)), method="assd")
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("method", ["sds", *DELTA_METHODS])
+def test_every_method_resumes_to_the_same_latents(tmp_path, method, optimiser):
+    settings = replace(SETTINGS, optimiser=optimiser)
+    whole = run(edit(settings, **image_of(method)))
+    first = edit(settings, **image_of(method))
+    state = first.start()
+    for _ in range(3):
+        state = first.advance(state)
+    save_checkpoint(tmp_path, state, "mine")
+    loaded = load_checkpoint(tmp_path, "mine", CPU)
+    assert loaded.term_weights == state.term_weights
+    resumed = run(edit(settings, **image_of(method)), loaded)
+    assert torch.equal(resumed.z_average, whole.z_average)
+
+
+def test_adam_moves_every_latent_by_the_step_size_at_first():
+    state = run(edit(replace(SETTINGS, optimiser="adam", step_size=0.03, steps=1)))
+    change = (state.z_target - clip().z_source).abs()
+    assert change.max() == pytest.approx(0.03, rel=1e-3)
+    assert change.median() == pytest.approx(0.03, rel=1e-3)

@@ -61,3 +61,23 @@ def test_stratified_timesteps_cover_the_range_evenly_in_few_steps():
 
 def test_phases_reach_every_offset():
     assert {draw_phase(0, step, 8) for step in range(100)} == set(range(8))
+
+
+def test_a_descending_schedule_goes_from_most_to_least_noise_and_knows_no_past():
+    def draw(step):
+        return draw_timestep(
+            5,
+            step,
+            timesteps=1000,
+            smallest=0.05,
+            largest=0.95,
+            schedule="descending",
+            steps=30,
+        )
+
+    drawn = [draw(step) for step in range(30)]
+    assert drawn == [draw(step) for step in range(30)]
+    for step, timestep in enumerate(drawn):
+        assert 950 - 30 * (step + 1) - 1 <= timestep <= 950 - 30 * step
+    assert draw(29) >= 50
+    assert draw(30) >= 50  # a step beyond the last keeps to the least
