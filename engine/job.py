@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 from .errors import InvalidJobError, ProtocolError
+from .job_paths import check_path
 from .method_settings import AssdSettings, DreamMotionSettings
 from .schema import check_limits, from_plain, loads, setting, to_plain
 
@@ -281,24 +281,4 @@ def _check_fps(numerator: int, denominator: int) -> None:
             f"The frame rate is {numerator}/{denominator}; at most {MOST_FPS} frames per second, "
             f"written with numbers up to {MOST_FPS_TERM}.",
             hint="Use a common rate, such as 24/1 or 30000/1001.",
-        )
-
-
-def is_absolute(path: str) -> bool:
-    """Whether a path is absolute on any platform (a job may be looked at on another one)."""
-    return PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
-
-
-def check_path(path: str, where: str) -> None:
-    """Refuse an empty path, a NUL byte, and a relative path that leaves the job folder."""
-    if not path or "\0" in path:
-        raise InvalidJobError(f"{where} is {path!r}, a path is needed.")
-    if is_absolute(path):
-        return
-    windows = PureWindowsPath(path)  # reads both kinds of slashes
-    # On Windows "C:name" and "\\name" are not absolute, yet ignore the folder they are joined to.
-    if ".." in windows.parts or windows.drive or windows.root:
-        raise InvalidJobError(
-            f"{where} is {path!r}, which leaves the job folder.",
-            hint="Use an absolute path, or one inside the job folder.",
         )

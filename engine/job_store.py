@@ -22,7 +22,8 @@ from typing import Literal
 from .atomic_file import storage_error, sweep_parts, write_atomic
 from .errors import EngineError, InvalidJobError, StorageError
 from .file_lock import FileLock, is_taken
-from .job import EditJob, check_path, is_absolute, parse_job
+from .job import EditJob, parse_job
+from .job_paths import check_path, is_absolute
 from .schema import dumps, from_plain, loads
 
 JobState = Literal["new", "running", "interrupted", "done", "failed", "cancelled", "imported"]

@@ -7,45 +7,18 @@ A site is one spatial self-attention layer of the decoder, named as diffusers na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .base import Fusion, Recording
+
 DECODER = "up_blocks."
 _LAYER = ".transformer_blocks.0.attn1"
-
-
-@dataclass
-class Recording:
-    """Keys and values of some sites, filled by one pass.
-
-    Attributes:
-        sites: What to record.
-        keys: By site, `(branches · frames, places, channels)`; on the graph of a pass that has one.
-        values: Likewise.
-    """
-
-    sites: Sequence[str]
-    keys: dict[str, Tensor] = field(default_factory=dict)
-    values: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Fusion:
-    """Attention to another pass, mixed into the attention to oneself.
-
-    Attributes:
-        reference: Its keys and values; its branches must be this pass's, in the same order.
-        self_weight: λ, the share of the attention to oneself.
-    """
-
-    reference: Recording
-    self_weight: float
 
 
 def decoder_sites(unet: nn.Module) -> tuple[str, ...]:
@@ -72,7 +45,6 @@ def watched(unet: nn.Module, record: Recording | None, fuse: Fusion | None) -> I
 @contextmanager
 def recorded(unet: nn.Module, recording: Recording) -> Iterator[None]:
     """Inside, a pass through the U-Net fills the recording."""
-    handles = []
 
     def keep(into: dict[str, Tensor], site: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
@@ -80,34 +52,30 @@ def recorded(unet: nn.Module, recording: Recording) -> Iterator[None]:
 
         return hook
 
-    for site in recording.sites:
-        layer = _layer(unet, site)
-        handles.append(layer.to_k.register_forward_hook(keep(recording.keys, site)))
-        handles.append(layer.to_v.register_forward_hook(keep(recording.values, site)))
-    try:
+    with ExitStack() as stack:
+        for site in recording.sites:
+            layer = _layer(unet, site)
+            watched_parts = [(layer.to_k, recording.keys)]
+            if recording.with_values:
+                watched_parts.append((layer.to_v, recording.values))
+            for part, into in watched_parts:
+                stack.callback(part.register_forward_hook(keep(into, site)).remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
 def fused(unet: nn.Module, fusion: Fusion) -> Iterator[None]:
-    """Inside, the sites of the fusion's reference attend to it too."""
-    before = {}
-    for site in fusion.reference.sites:
-        layer = _layer(unet, site)
-        before[site] = layer.processor
-        layer.set_processor(
-            _FusedProcessor(
-                fusion.reference.keys[site], fusion.reference.values[site], fusion.self_weight
+    """Inside, the sites of the fusion's other pass attend to that pass too."""
+    with ExitStack() as stack:
+        for site in fusion.other.sites:
+            layer = _layer(unet, site)
+            stack.callback(layer.set_processor, layer.processor)
+            layer.set_processor(
+                _FusedProcessor(
+                    fusion.other.keys[site], fusion.other.values[site], fusion.self_weight
+                )
             )
-        )
-    try:
         yield
-    finally:
-        for site, processor in before.items():
-            _layer(unet, site).set_processor(processor)
 
 
 class _FusedProcessor:

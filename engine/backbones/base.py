@@ -9,12 +9,42 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ..registry import BackboneCard
-from .attention import Fusion, Recording
+
+
+@dataclass
+class Recording:
+    """Keys, and values, of some self-attention layers, filled by one pass.
+
+    Attributes:
+        sites: What to record; see `Backbone.sites`.
+        with_values: Whether values are kept too.
+        keys: By site, `(branches · frames, places, channels)`; on the graph of a pass that has one.
+        values: Likewise.
+    """
+
+    sites: Sequence[str]
+    with_values: bool = False
+    keys: dict[str, Tensor] = field(default_factory=dict)
+    values: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Attention to another pass, mixed into the attention to oneself.
+
+    Attributes:
+        other: Its keys and values; its branches must be this pass's, in the same order.
+        self_weight: λ, the share of the attention to oneself.
+    """
+
+    other: Recording
+    self_weight: float
 
 
 class Backbone(ABC):

@@ -17,8 +17,7 @@ from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from torch import Tensor
 
 from ..errors import BackboneError
-from .attention import Fusion, Recording
-from .base import Backbone
+from .base import Backbone, Fusion, Recording
 from .text_to_video import TextToVideo
 
 

@@ -19,8 +19,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from ..registry import BackboneCard
-from .attention import Fusion, Recording, decoder_sites, watched
-from .base import Backbone
+from .attention import decoder_sites, watched
+from .base import Backbone, Fusion, Recording
 from .checkpointing import checkpointed_blocks
 from .diffusers_folder import check_folder, load_part, load_scheduler
 
@@ -67,7 +67,7 @@ class LatentDiffusion(Backbone):
         scheduler = load_scheduler(folder)
         self.alphas_cumprod = scheduler.alphas_cumprod.double()
         self._prediction_type: str = scheduler.config["prediction_type"]
-        self._scaling_factor: float = self._vae.config["scaling_factor"]
+        self.scaling_factor = float(self._vae.config["scaling_factor"])
         self.latent_channels = int(self._vae.config["latent_channels"])
         self.latent_factor = 2 ** (len(self._vae.config["block_out_channels"]) - 1)
 
@@ -81,12 +81,12 @@ class LatentDiffusion(Backbone):
         scaled = (frames * 2 - 1).to(self.device, torch.float32)
         # return_dict=False: diffusers annotates its output classes only loosely.
         means = [self._vae.encode(frame, return_dict=False)[0].mean for frame in scaled.split(1)]
-        return torch.cat(means) * self._scaling_factor
+        return torch.cat(means) * self.scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """See `Backbone.decode`; one frame at a time, so every frame has the same batch shape."""
-        scaled = latents.to(self.device, torch.float32) / self._scaling_factor
+        scaled = latents.to(self.device, torch.float32) / self.scaling_factor
         frames = torch.cat(
             [self._vae.decode(latent, return_dict=False)[0] for latent in scaled.split(1)]
         )

@@ -11,7 +11,8 @@ frame), so the whole state is z, z̄, k and a few numbers (`EditState`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -23,11 +24,11 @@ from ..guidance.base import WindowStep
 from ..guidance.methods import make_guidance
 from ..guidance.randomness import draw_phase, draw_timestep, frame_noise
 from ..job import EditSettings, Method
-from .probe import PROBE_SHARES, Probes
+from .probe import Probes
 from .windows import WindowAverage, tile
 
-SMALLEST_SCALE = 1e-12
-"""Below this, two prompts count as one to the model; it only keeps the calibrated step finite."""
+NO_WEIGHTS = (0.0, 0.0)
+"""Of the terms, before they are measured: the edit's own gradient alone."""
 
 ADAM_BETAS = (0.9, 0.99)
 ADAM_EPSILON = 1e-8
@@ -137,22 +138,22 @@ class Edit:
     def start(self) -> EditState:
         """The state before the first step: the target is the source, η and P(ẑ) are measured."""
         settings = self._settings
-        measured = self._probes.measure(self._clip.z_source)
+        start_preference = self._probes.preference(self._clip.z_source)
         effective_step = settings.effective_step
         if settings.step_rule == "calibrated":
-            # At the source both empty-prompt predictions are one, so the first gradient is exactly
-            # ω (ε_φ(z_t, y) − ε_φ(z_t, ŷ)): its typical size times η is the asked-for change.
-            scale = settings.guidance_scale * measured.prompt_difference
-            effective_step = settings.step_size / max(scale, SMALLEST_SCALE)
+            # Where there is no gradient (equal prompts, an empty mask) there is no step either.
+            scale = self._typical_gradient()
+            effective_step = settings.step_size / scale if scale else 0.0
         state = EditState(
             z_target=self._clip.z_source.clone(),
             z_average=self._clip.z_source.clone(),
             effective_step=effective_step,
-            start_preference=measured.preference,
+            start_preference=start_preference,
             is_finished=settings.strength == 0,
         )
         if self._guidance.needs_calibration and not state.is_finished:
-            weights = self._guidance.calibrate(self._calibration_steps(effective_step))
+            probes = self._calibration_steps(effective_step)
+            weights = self._guidance.calibrate(self._checked(probes))
             state = replace(state, term_weights=weights)
         return state
 
@@ -224,21 +225,43 @@ class Edit:
             timestep=timestep,
         )
 
+    def _typical_gradient(self) -> float:
+        """Typical size of the first gradients where they act.
+
+        Their RMS over latents, each weighted by its own square, so that an object's area does not
+        matter.
+        """
+        energy = energy_squared = 0.0
+        for window in self._probes.windows:
+            for number, timestep in enumerate(self._probes.timesteps):
+                self._check()
+                step = self._window_step(window, self._clip.z_source, -1 - number, timestep)
+                gradient = self._guidance.gradient(step, NO_WEIGHTS)
+                power = gradient.square().mean(1).double()
+                energy += float(power.sum())
+                energy_squared += float((power**2).sum())
+        return math.sqrt(energy_squared / energy) if energy > 0 else 0.0
+
+    def _checked(self, steps: Iterable[WindowStep]) -> Iterator[WindowStep]:
+        """The steps, with a chance to cancel before each."""
+        for step in steps:
+            self._check()
+            yield step
+
     def _calibration_steps(self, effective_step: float) -> list[WindowStep]:
         """Fixed probes beside the source: a few steps of the plain edit away from it.
 
         At the source itself the similarity terms have nothing to pull at yet.
         """
         probes = []
+        timesteps = self._probes.timesteps
         for window in self._probes.windows:
-            timesteps = [int(share * self._backbone.timesteps) for share in PROBE_SHARES]
             z_target = self._clip.z_source.clone()
             rows = slice(window.start, window.stop)
             for number, timestep in enumerate(timesteps):
                 self._check()
                 step = self._window_step(window, z_target, CALIBRATION_STEP - number, timestep)
-                gradient = self._guidance.gradient(step, (0.0, 0.0))
-                z_target[rows] -= effective_step * gradient
+                z_target[rows] -= effective_step * self._guidance.gradient(step, NO_WEIGHTS)
             probes += [
                 self._window_step(window, z_target, CALIBRATION_STEP - number, timestep)
                 for number, timestep in enumerate(timesteps)
@@ -260,7 +283,7 @@ class Edit:
         settings = self._settings
         is_last = state.step >= settings.steps
         if settings.use_stopping_rule and (is_last or state.step % settings.probe_interval == 0):
-            gain = self._probes.measure(state.z_average).preference - state.start_preference
+            gain = self._probes.preference(state.z_average) - state.start_preference
             whole = 2 * abs(state.start_preference)
             state = replace(state, progress=gain / whole if whole else 0.0)
             is_last = is_last or gain > settings.strength * whole

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scale of an update, and when to stop: what the model says of the clip (torch, never bpy).
+"""When to stop: what the model says of the clip (torch, never bpy).
 
-A delta denoising score has no natural end and no natural scale: both depend on the model and on the
-two prompts. Both are therefore measured, with fixed seeded noise, by one quantity, the model's
-preference
+A delta denoising score has no natural end: it depends on the model and on the two prompts. It is
+therefore measured, with fixed seeded noise, by the model's preference
 
     P(z) = Σ_t E_ε m ⊙ (‖ε_φ(z_t, ŷ) − ε‖² − ‖ε_φ(z_t, y) − ε‖²) / alpha_t²
 
@@ -15,9 +14,7 @@ is complete when the model prefers the target as much as it preferred the source
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,20 +29,6 @@ away from the target while the measured colour came closer (demo backbone, six c
 
 PROBE_WINDOWS = 3
 """Windows of a long clip that are measured: enough for its beginning, middle and end."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What one round of probes found.
-
-    Attributes:
-        preference: P(z), above zero when the target prompt explains the clip better.
-        prompt_difference: Typical size of ε_φ(z_t, y) − ε_φ(z_t, ŷ) where it acts: its RMS over
-            latents, each weighted by its own square, so that an object's area does not matter.
-    """
-
-    preference: float
-    prompt_difference: float
 
 
 class Probes:
@@ -76,16 +59,19 @@ class Probes:
         self._media_frames = media_frames
         self._seed = seed
         self._check = check
+        self.timesteps = [int(share * backbone.timesteps) for share in PROBE_SHARES]
         windows = tile(len(mask), backbone.card.window_frames, 0)
         touched = [w for w in windows if bool(mask[w.start : w.stop].any())]
         self.windows = spread(touched or windows, PROBE_WINDOWS)
 
     @torch.no_grad()
-    def measure(self, latents: Tensor) -> Measurement:
-        """Measure latents `(frames, channels, h, w)`; the same latents give the same numbers."""
-        preference, energy, energy_squared = 0.0, 0.0, 0.0
-        for number, share in enumerate(PROBE_SHARES):
-            timestep = int(share * self._backbone.timesteps)
+    def preference(self, latents: Tensor) -> float:
+        """P(z) of latents `(frames, channels, h, w)`; the same latents give the same number.
+
+        Above zero when the target prompt explains the clip better.
+        """
+        preference = 0.0
+        for number, timestep in enumerate(self.timesteps):
             alpha_t, _ = self._backbone.alpha_sigma(timestep)
             for window in self.windows:
                 self._check()
@@ -103,8 +89,4 @@ class Probes:
                 mask = self._mask[rows]
                 gain = (source_pred - noise) ** 2 - (target_pred - noise) ** 2
                 preference += float((gain * mask).sum(dtype=torch.float64)) / alpha_t**2
-                power = (((target_pred - source_pred) * mask) ** 2).mean(1).double()
-                energy += float(power.sum())
-                energy_squared += float((power**2).sum())
-        typical = math.sqrt(energy_squared / energy) if energy > 0 else 0.0
-        return Measurement(preference=preference, prompt_difference=typical)
+        return preference

@@ -13,12 +13,12 @@ version 1). With ε and ε̂ the guided predictions of target and source branch:
 self-attention layers also attend to the source branch's keys and values (Eq. 11 to 13,
 backbones/attention.py).
 
-Left open by the paper, decided here: γ at the clip's ends is renormalised; τ is a share of the
-standard deviation of |ε − ε̂| over the window, because its scale depends on ω and t; the maximum is
-taken per channel and place; prompt attends to prompt and empty to empty prompt; the image model has
-the same noise and timestep, and no fusion. Eq. 9 as printed (`below`) smooths frames that lag
-behind the strongest change at a place, and leaves quiet places alone; the text's own description
-fits the opposite sign (`above`), which is the other reading.
+Left open by the paper, decided here: γ at a window's ends is renormalised; τ is a share of the
+standard deviation of |ε − ε̂| over the window, in and outside the mask, because its scale depends on
+ω and t; the maximum is taken per channel and place; prompt attends to prompt and empty to empty
+prompt; the image model has the same noise and timestep, and no fusion. Eq. 9 as printed (`below`)
+smooths frames that lag behind the strongest change at a place, and leaves quiet places alone; the
+text's own description fits the opposite sign (`above`), which is the other reading.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..backbones.attention import Fusion, Recording
-from ..backbones.base import Backbone
+from ..backbones.base import Backbone, Fusion, Recording
 from .dds import Branch, delta_denoising_score, guided_noise_pred
 
 Reading = Literal["below", "above"]
@@ -102,11 +101,11 @@ def adaptive_sliding_score(
     Returns:
         `(frames, channels, h, w)`.
     """
-    reference = Recording(fused_sites if self_weight != 1 else ())
+    record = Recording(fused_sites if self_weight != 1 else (), with_values=True)
     source_pred = guided_noise_pred(
-        backbone, source, noise, timestep, guidance_scale, record=reference
+        backbone, source, noise, timestep, guidance_scale, record=record
     )
-    fusion = Fusion(reference, self_weight) if reference.sites else None
+    fusion = Fusion(record, self_weight) if record.sites else None
     target_pred = guided_noise_pred(backbone, target, noise, timestep, guidance_scale, fuse=fusion)
     delta = target_pred - source_pred
     # m ⊙ (ε − SS(ε̂)) + (1 − m) ⊙ (ε − ε̂), written so that m = 0 leaves the difference as it is.
@@ -125,7 +124,7 @@ def adaptive_sliding_score(
 
 
 def smoothed(prediction: Tensor, centre: float) -> Tensor:
-    """Eq. 8: each frame of `(frames, …)` with its neighbours, weights renormalised at the ends."""
+    """Eq. 8: each frame of `(frames, …)` with its neighbours, weights renormalised at both ends."""
     side = (1 - centre) / 2
     total = centre * prediction
     weight = torch.full((len(prediction), *[1] * (prediction.ndim - 1)), centre).to(prediction)
@@ -138,5 +137,5 @@ def smoothed(prediction: Tensor, centre: float) -> Tensor:
 def smoothing_mask(delta: Tensor, sliding: Sliding) -> Tensor:
     """Eq. 9: where the source branch is smoothed, boolean, the shape of `delta` (frames first)."""
     size = delta.abs()
-    limit = size.amax(dim=0, keepdim=True) - sliding.threshold * size.std()
+    limit = size.amax(dim=0, keepdim=True) - sliding.threshold * size.std(correction=0)
     return size < limit if sliding.reading == "below" else size > limit

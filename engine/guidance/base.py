@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -44,7 +44,7 @@ class Guidance(ABC):
             weights: What `calibrate` returned at the start of the job.
         """
 
-    def calibrate(self, steps: Sequence[WindowStep]) -> tuple[float, ...]:
+    def calibrate(self, steps: Iterable[WindowStep]) -> tuple[float, ...]:
         """Weights of the terms, measured once per job.
 
         Args:

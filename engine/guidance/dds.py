@@ -18,8 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..backbones.attention import Fusion, Recording
-from ..backbones.base import Backbone
+from ..backbones.base import Backbone, Fusion, Recording
 
 
 @dataclass(frozen=True)

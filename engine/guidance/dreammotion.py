@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..backbones.attention import Recording
-from ..backbones.base import Backbone
+from ..backbones.base import Backbone, Recording
 from .dds import Branch, delta_denoising_score
 from .self_similarity import spatial_self_similarity, temporal_self_similarity
 
@@ -95,6 +94,7 @@ def term_norms(
     guidance_scale: float,
     sites: Sequence[str],
     mask: Tensor,
+    mask_similarity: bool = False,
 ) -> tuple[float, float, float]:
     """‖m ⊙ ∇L_V-DDS‖, ‖∇L_S-SSM‖ and ‖∇L_T-SSM‖, to weigh the terms against each other.
 
@@ -103,6 +103,8 @@ def term_norms(
     passes = _run(backbone, source, target, noise, timestep, guidance_scale, sites)
     (spatial,) = torch.autograd.grad(passes.spatial, passes.latents, retain_graph=True)
     (temporal,) = torch.autograd.grad(passes.temporal, passes.latents)
+    if mask_similarity:
+        spatial, temporal = spatial * mask, temporal * mask
     return float((passes.delta * mask).norm()), float(spatial.norm()), float(temporal.norm())
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -18,8 +18,9 @@ from .dds import Branch, delta_denoising_score
 from .dreammotion import SimilarityWeights, dreammotion_gradient, term_norms
 from .sds import score_distillation
 
-SMALLEST_NORM = 1e-30
-"""Keeps the share of a term finite whose gradient is zero because both prompts are one."""
+LEAST_TERM = 1e-9
+"""A similarity term whose gradient is smaller than this share of the edit's is rounding: on one
+frame there is no temporal similarity, and none of any kind between equal prompts."""
 
 
 class _OnPrompts(Guidance):
@@ -84,6 +85,12 @@ class DreamMotion(_OnPrompts):
         super().__init__(backbone, prompts, settings)
         self._own: DreamMotionSettings = settings.dreammotion
         self._sites = chosen_sites(self._own.key_sites, backbone.sites)
+        if settings.optimiser == "adam" and self._own.mask_scope != "all":
+            raise InvalidJobError(
+                "Adam with mask_scope dds would move latents outside the mask as far as inside: "
+                "it makes all updates of one size.",
+                hint="Use mask_scope all, or the optimiser sgd.",
+            )
         self.needs_calibration = self._own.similarity_rule == "calibrated"
         backbone.checkpointing = self._own.checkpointing
 
@@ -103,7 +110,7 @@ class DreamMotion(_OnPrompts):
             mask_similarity=own.mask_scope == "all",
         )
 
-    def calibrate(self, steps: Sequence[WindowStep]) -> tuple[float, ...]:
+    def calibrate(self, steps: Iterable[WindowStep]) -> tuple[float, ...]:
         """λ_s and λ_t that give the terms their shares of the norm of V-DDS at the probes."""
         shares = (self._own.spatial_share, self._own.temporal_share)
         if shares == (0.0, 0.0):
@@ -117,12 +124,15 @@ class DreamMotion(_OnPrompts):
                 guidance_scale=self._settings.guidance_scale,
                 sites=self._sites,
                 mask=step.mask,
+                mask_similarity=self._own.mask_scope == "all",
             )
             for step in steps
         ]
         delta, *terms = (sum(values) for values in zip(*norms, strict=True))
         pairs = zip(shares, terms, strict=True)
-        return tuple(share * delta / max(term, SMALLEST_NORM) for share, term in pairs)
+        return tuple(
+            share * delta / term if term > LEAST_TERM * delta else 0.0 for share, term in pairs
+        )
 
 
 class AdaptiveSliding(_OnPrompts):
@@ -152,8 +162,13 @@ class AdaptiveSliding(_OnPrompts):
                 hint=f"Use at most {len(backbone.sites)}.",
             )
         self._sites = backbone.sites[len(backbone.sites) - count :]
-        self._image = image_backbone
-        self._image_embeddings = _embed(image_backbone, prompts) if image_backbone else None
+        if self._own.image_weight and image_backbone is None:
+            raise InvalidJobError(
+                f"image_weight is {self._own.image_weight:g} and there is no image model.",
+                hint="Name an image model, or set image_weight to 0.",
+            )
+        self._image = image_backbone if self._own.image_weight else None
+        self._image_embeddings = _embed(self._image, prompts) if self._image else None
 
     def gradient(self, step: WindowStep, weights: tuple[float, ...]) -> Tensor:
         """See `Guidance.gradient`."""

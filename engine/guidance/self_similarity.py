@@ -14,7 +14,9 @@ target and source scaled to unit length and D = N − M,
     ‖N Nᵀ − M Mᵀ‖² = ⟨DᵀD, NᵀN⟩ + ⟨MᵀM, DᵀD⟩ + 2 ⟨DᵀM, (DᵀN)ᵀ⟩
 
 needs matrices of (channels)² only. Everything has a factor D, so nothing cancels when target and
-source are close, and D is computed without cancellation too.
+source are close, and D is computed without cancellation too. What still cancels is a turn of all
+keys together, which changes D and no similarity; the arithmetic is therefore in float64, one frame
+at a time, where the device has it.
 """
 
 from __future__ import annotations
@@ -33,42 +35,53 @@ def spatial_self_similarity(target_keys: Tensor, source_keys: Tensor) -> Tensor:
     """S-SSM of one layer.
 
     Args:
-        target_keys: `(frames, places, channels)`; gradients flow to it.
+        target_keys: `(frames, places, channels)`, any float format; gradients flow to it.
         source_keys: Same shape; a constant.
 
     Returns:
         A scalar, float32: mean squared difference of the similarities.
     """
-    return _SelfSimilarity.apply(target_keys.float(), source_keys.detach().float())  # type: ignore[return-value]
+    return _SelfSimilarity.apply(target_keys, source_keys.detach())  # type: ignore[return-value]
 
 
 def temporal_self_similarity(target_keys: Tensor, source_keys: Tensor) -> Tensor:
     """T-SSM of one layer; arguments and result as in `spatial_self_similarity`."""
-    # float64: the means of two clips differ by less than their keys do, and there are few of them.
-    target, source = (keys.double().mean(dim=1)[None] for keys in (target_keys, source_keys))
-    return _SelfSimilarity.apply(target, source.detach()).float()  # type: ignore[union-attr]
+    dtype = _widest(target_keys)
+    target, source = (keys.mean(dim=1, dtype=dtype)[None] for keys in (target_keys, source_keys))
+    return _SelfSimilarity.apply(target, source.detach())  # type: ignore[return-value]
 
 
 class _SelfSimilarity(Function):
-    """Mean over the batch of ‖N Nᵀ − M Mᵀ‖² / rows² for `(batch, rows, channels)`."""
+    """Mean over the batch of ‖N Nᵀ − M Mᵀ‖² / rows² for `(batch, rows, channels)`.
+
+    Of the keys nothing but themselves is kept for the backward pass.
+    """
 
     @staticmethod
     def forward(ctx: Any, target: Tensor, source: Tensor) -> Tensor:
         ctx.save_for_backward(target, source)
         values = [_distance(*_directions(k, s)) for k, s in zip(target, source, strict=True)]
-        return torch.stack(values).mean() / target.shape[1] ** 2
+        # Rounding may leave a little less than nothing.
+        return (torch.stack(values).mean().clamp_min(0) / target.shape[1] ** 2).float()
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
         target, source = ctx.saved_tensors
         gradient = torch.empty_like(target)
+        scale = grad_outputs[0].to(_widest(target)) / (len(target) * target.shape[1] ** 2)
         for row, k, s in zip(gradient, target, source, strict=True):
-            torch.mul(_gradient(k, s), 1 / (len(target) * k.shape[0] ** 2), out=row)
-        return gradient.mul_(grad_outputs[0]), None
+            row.copy_(_gradient(k, s) * scale)
+        return gradient, None
+
+
+def _widest(like: Tensor) -> torch.dtype:
+    """float64 where the device has it; MPS does not."""
+    return torch.float32 if like.device.type == "mps" else torch.float64
 
 
 def _directions(k: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """N, M and D = N − M, each (rows, channels), of raw keys."""
+    k, s = k.to(_widest(k)), s.to(_widest(s))
     k_length = k.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
     s_length = s.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
     d = k - s
@@ -93,4 +106,5 @@ def _gradient(k: Tensor, s: Tensor) -> Tensor:
     is_direct = rows < channels
     by_n = 4 * ((d @ n.T + m @ d.T) @ n if is_direct else d @ (n.T @ n) + m @ (d.T @ n))
     along = (by_n * n).sum(1, keepdim=True)
-    return (by_n - n * along) / k.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
+    length = k.to(n.dtype).norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
+    return (by_n - n * along) / length

@@ -93,8 +93,8 @@ class StandIn(Backbone):
             shift = text.reshape(-1, 1, 1).repeat_interleave(z_t.shape[1], dim=0)
             record.keys[site] = moved @ weights + 0.3 * shift
             record.values[site] = torch.tanh(0.5 * exact).flatten(0, 1).flatten(2).mT
-        for site in fuse.reference.sites if fuse else ():
+        for site in fuse.other.sites if fuse else ():
             own = torch.tanh(0.5 * exact).flatten(0, 1).flatten(2).mT
-            change = (1 - fuse.self_weight) * (fuse.reference.values[site] - own)
+            change = (1 - fuse.self_weight) * (fuse.other.values[site] - own)
             pred = pred + 0.2 * change.mT.reshape(pred.shape)
         return pred.to(z_t.dtype)

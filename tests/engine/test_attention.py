@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.backbones.attention import Fusion, Recording
+from engine.backbones.base import Fusion, Recording
 from engine.backbones.loading import load_backbone
 from engine.errors import InvalidJobError
 from engine.guidance.dds import Branch, delta_denoising_score
@@ -37,7 +37,7 @@ def test_the_decoder_s_spatial_self_attention_is_found_in_order(demo):
 @torch.no_grad()
 def test_recording_changes_nothing_and_keeps_the_keys_of_every_frame(demo, z_t):
     text = demo.embed(["a red ball"])
-    record = Recording(demo.sites)
+    record = Recording(demo.sites, with_values=True)
     watched = demo.noise_pred(z_t, 300, text, record=record)
     assert torch.equal(watched, demo.noise_pred(z_t, 300, text))
     places = {"up_blocks.1": 6 * 8, "up_blocks.2": 12 * 16}
@@ -55,7 +55,7 @@ def test_recording_changes_nothing_and_keeps_the_keys_of_every_frame(demo, z_t):
 def test_fusing_a_pass_with_itself_changes_no_bit_and_with_another_one_does(demo, z_t):
     text = demo.embed(["a red ball", ""])
     both = z_t.expand(2, -1, -1, -1, -1).contiguous()
-    record, other = Recording(demo.sites[-2:]), Recording(demo.sites[-2:])
+    record, other = (Recording(demo.sites[-2:], with_values=True) for _ in range(2))
     plain = demo.noise_pred(both, 300, text, record=record)
     assert torch.equal(demo.noise_pred(both, 300, text, fuse=Fusion(record, 0.3)), plain)
     demo.noise_pred(both + 1, 300, text, record=other)
@@ -70,7 +70,7 @@ def test_the_fused_attention_is_the_papers_equation(demo, z_t):
     layer = demo.unet.get_submodule(f"{site}.transformer_blocks.0.attn1")
     hidden = torch.randn(3, 20, layer.to_q.in_features)
     other = torch.randn(3, 20, layer.to_q.in_features)
-    record = Recording([site])
+    record = Recording([site], with_values=True)
     record.keys[site], record.values[site] = layer.to_k(other), layer.to_v(other)
 
     def attend(keys, values):

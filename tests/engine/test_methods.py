@@ -195,7 +195,7 @@ def test_assd_is_the_papers_equations_8_to_10(threshold, reading):
     )
     reference, edit = case.guided(case.z_source, SOURCE), case.guided(case.z_target, TARGET)
     size = np.abs(edit - reference)
-    limit = size.max(axis=0) - threshold * size.std(ddof=1)
+    limit = size.max(axis=0) - threshold * size.std()
     m = size < limit if reading == "below" else size > limit
     expected = m * (edit - numpy_smoothed(reference, 0.5)) + (1 - m) * (edit - reference)
     assert close(found, expected * case.mask.numpy())

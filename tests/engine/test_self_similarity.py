@@ -98,14 +98,36 @@ def test_equal_keys_give_exactly_zero_and_no_gradient(match):
     assert (target.grad == 0).all()
 
 
+def _turned(keys, seed):
+    """All keys turned together."""
+    generator = torch.Generator().manual_seed(seed)
+    channels = keys.shape[-1]
+    turn = torch.linalg.qr(torch.randn(channels, channels, generator=generator).double())[0]
+    return (keys.double() @ turn).float()
+
+
 def test_a_turn_of_all_keys_together_changes_no_similarity():
-    generator = torch.Generator().manual_seed(2)
-    keys = torch.randn(2, 60, 24, generator=generator)
-    turn, _ = torch.linalg.qr(torch.randn(24, 24, generator=generator, dtype=torch.float64))
-    turned = (keys.double() @ turn).float()
-    changed = torch.randn(2, 60, 24, generator=generator)
-    assert float(spatial_self_similarity(turned, keys)) < 1e-10
-    assert float(spatial_self_similarity(changed, keys)) > 1e-2
+    keys = torch.randn(2, 60, 24, generator=torch.Generator().manual_seed(2))
+    turned = _turned(keys, 3).requires_grad_()
+    value = spatial_self_similarity(turned, keys)
+    value.backward()
+    # What is left is the rounding of the keys themselves, about 1e-7 each.
+    assert 0 <= value.item() < 1e-12
+    assert turned.grad.abs().max() < 1e-9
+    changed = torch.randn(2, 60, 24, generator=torch.Generator().manual_seed(4))
+    assert spatial_self_similarity(changed, keys).item() > 1e-2
+
+
+@pytest.mark.parametrize("perturbation", PERTURBATIONS)
+def test_a_turn_of_all_keys_hides_no_other_difference(perturbation):
+    source, target = _keys((1, 200, 32), perturbation, "noise", seed=5)
+    source, target = torch.from_numpy(source).float(), _turned(torch.from_numpy(target), 6)
+    found, exact = target.clone().requires_grad_(), target.double().requires_grad_()
+    value, expected = spatial_self_similarity(found, source), _plain(exact, source.double())
+    value.backward()
+    expected.backward()
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert float((found.grad.double() - exact.grad).norm() / exact.grad.norm()) <= 1e-4
 
 
 def test_the_length_of_a_key_does_not_matter():
