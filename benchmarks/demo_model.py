@@ -6,9 +6,8 @@
 Autoencoder, 96 clips sampled from captions and judged by fixed rules (demo/judge.py), and edits of
 colour, background and shape with DDS and a mask, each against its exact counterfactual. One method
 and one setting for all edits of a kind. Writes docs/demo_model.json, docs/demo_model.md and sheets
-in docs/images/. Clips and captions come from GATE_SEEDS, which neither training (seeds from a
-million on) nor tuning (TUNING_SEEDS) has seen; `--tuning` runs on the latter and writes nothing
-into docs/.
+in docs/images/. Clips come from GATE_SEEDS, which neither training (seeds from a million on) nor
+tuning (TUNING_SEEDS) has seen; `--tuning` runs on the latter and writes nothing into docs/.
 """
 
 from __future__ import annotations

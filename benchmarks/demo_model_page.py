@@ -21,6 +21,8 @@ class Gate:
         study: The study's figures, one or two noise seeds; empty: not known.
         unit: Written after the figures.
         at_most: Whether smaller is better.
+        untouched: The figure of the source's reconstruction, without any edit.
+        exact: The figure of the exact answer.
     """
 
     what: str
@@ -29,6 +31,8 @@ class Gate:
     study: tuple[float, ...] = ()
     unit: str = ""
     at_most: bool = False
+    untouched: float | None = None
+    exact: float | None = None
 
     def reached(self, limit: float) -> bool:
         """Whether the figure is at least as good as a limit."""
@@ -40,10 +44,11 @@ class Gate:
         gate = "" if self.limit is None else f"{sign} {self.limit:g}{self.unit}"
         met = "" if self.limit is None else ("yes" if self.reached(self.limit) else "**no**")
         study = " / ".join(f"{figure:g}" for figure in self.study)
-        better = ("yes" if self.reached(mean(self.study)) else "**no**") if self.study else ""
-        return (
-            f"| {self.what} | {self.value:.2f}{self.unit} | {gate} | {met} | {study} | {better} |"
-        )
+        best = (min if self.at_most else max)(self.study) if self.study else 0.0
+        better = ("yes" if self.reached(best) else "**no**") if self.study else ""
+        bounds = ["" if x is None else f"{x:.2f}" for x in (self.untouched, self.exact)]
+        value = f"{self.value:.2f}{self.unit}"
+        return f"| {' | '.join((self.what, value, gate, met, study, better, *bounds))} |"
 
 
 def gates(rows: dict[str, Any]) -> list[Gate]:
@@ -54,9 +59,6 @@ def gates(rows: dict[str, Any]) -> list[Gate]:
     def right(*names: str) -> float:
         return 100 * mean(all(row["right"][name] for name in names) for row in captions)
 
-    def plain(edits: Rows, name: str) -> float:
-        return mean(row["plain"][name] for row in edits)
-
     progresses = [row["plain"]["colour_progress"] for row in color]
     within = 100 * mean(0.8 <= progress <= 1.2 for progress in progresses)
     return [
@@ -66,62 +68,71 @@ def gates(rows: dict[str, Any]) -> list[Gate]:
         Gate("object present and its colour right", right("color"), 95, (87.5,), " %"),
         Gate("shape right", right("shape"), 70, (), " %"),
         Gate("direction of motion right", right("motion"), 70, (), " %"),
-        Gate("colour edits: progress, mean", mean(progresses), 0.9, (0.84, 0.89)),
+        _edit_gate("colour edits: progress, mean", color, "colour_progress", 0.9, (0.84, 0.89)),
         Gate("colour edits with progress 0.8 to 1.2", within, 90, (), " %"),
-        Gate(
+        _edit_gate(
             "colour edits: trajectory error",
-            plain(color, "trajectory_error_px"),
+            color,
+            "trajectory_error_px",
             1.0,
             (2.21, 1.7),
             " px",
             at_most=True,
         ),
-        Gate(
-            "colour edits: IoU with the true mask", plain(color, "iou_target"), 0.75, (0.55, 0.66)
+        _edit_gate("colour edits: IoU with the object", color, "iou_target", 0.75, (0.55, 0.66)),
+        _edit_gate(
+            "colour edits: PSNR to the counterfactual", color, "truth_psnr", 25, (22.2, 23.3), " dB"
         ),
-        Gate(
-            "colour edits: PSNR to the counterfactual",
-            plain(color, "truth_psnr"),
-            25,
-            (22.2, 23.3),
-            " dB",
-        ),
-        Gate(
-            "background edits: progress", plain(background, "colour_progress"), 0.85, (0.78, 0.77)
-        ),
-        Gate(
+        _edit_gate("background edits: progress", background, "colour_progress", 0.85, (0.78, 0.77)),
+        _edit_gate(
             "background edits: PSNR of the untouched object",
-            plain(background, "object_psnr"),
+            background,
+            "object_psnr",
             20,
             (16.9, 16.6),
             " dB",
         ),
-        Gate(
-            "shape edits: IoU with the target shape", plain(shape, "iou_target"), 0.75, (0.67, 0.67)
-        ),
+        _edit_gate("shape edits: IoU with the new shape", shape, "iou_target", 0.75, (0.67, 0.67)),
     ]
+
+
+def _edit_gate(
+    what: str,
+    edits: Rows,
+    name: str,
+    limit: float | None,
+    study: tuple[float, ...],
+    unit: str = "",
+    *,
+    at_most: bool = False,
+) -> Gate:
+    """The mean of a figure of the plain decode."""
+
+    def average(of: str) -> float:
+        return mean(row[of][name] for row in edits)
+
+    return Gate(
+        what, average("plain"), limit, study, unit, at_most, average("untouched"), average("exact")
+    )
 
 
 def further(rows: dict[str, Any]) -> list[Gate]:
     """Figures of the study that have no gate of their own: none may be below it."""
     color = rows["color"]
-
-    def plain(name: str) -> float:
-        return mean(row["plain"][name] for row in color)
-
     return [
-        Gate("colour error, levels", plain("colour_error"), None, (30, 20), at_most=True),
-        Gate(
-            "PSNR outside, against the source", plain("background_psnr"), None, (29.9, 30.5), " dB"
+        _edit_gate("colour error, levels", color, "colour_error", None, (30, 20), at_most=True),
+        _edit_gate(
+            "PSNR outside, to the source", color, "background_psnr", None, (29.9, 30.5), " dB"
         ),
-        Gate(
+        _edit_gate(
             "PSNR outside, to its reconstruction",
-            plain("background_psnr_rec"),
+            color,
+            "background_psnr_rec",
             None,
             (33.2, 34.3),
             " dB",
         ),
-        Gate("PSNR of the object", plain("object_psnr"), None, (16.4, 17.3), " dB"),
+        _edit_gate("PSNR of the object", color, "object_psnr", None, (16.4, 17.3), " dB"),
     ]
 
 
@@ -132,8 +143,8 @@ def _mean(rows: Rows, name: str) -> float:
 def page(rows: dict[str, Any], facts: dict[str, Any]) -> str:
     """The page docs/demo_model.md."""
     head = [
-        "| what | here | gate | met | study | at least as good |",
-        "|---|---|---|---|---|---|",
+        "| what | here | gate | met | study | at least as good | no edit | exact answer |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines = [
         "# The demo backbone, measured",
@@ -143,9 +154,12 @@ def page(rows: dict[str, Any], facts: dict[str, Any]) -> str:
         "8 frames at 64 × 64, one object, still camera: the study's kind of clip, of any shape,",
         "colour, size, motion and background. Edits: DDS and a mask, one setting for all edits of",
         "a kind, noise seed 0, figures of the plain decode as in the study. Neither training nor",
-        "tuning has seen these clips and captions. Sampling: DDIM, 20 steps, guidance 4; judged by",
-        "the rules of `demo/judge.py`. “Study” is an earlier, smaller model; two figures are two",
-        "noise seeds.",
+        "tuning has seen these clips; the grammar is small, so that most captions occur in",
+        "training too. A frame without its object counts as 32 px off its path. Sampling: DDIM, 20",
+        "steps, guidance 4; judged by the rules of `demo/judge.py`. “Study” is an earlier, smaller",
+        "model; two figures are two noise seeds, and the better one counts. “No edit” is the",
+        "source's reconstruction: an edit must gain on it in progress and keep what it has in",
+        "trajectory.",
         "",
         *head,
         *(gate.line() for gate in gates(rows)),

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Trains the demo backbone: the autoencoder, then the U-Net on images, then on clips.
 
-    python -m demo.training FOLDER [--minutes M] [--plan full|smoke] [--processes N]
+    python -m demo.training FOLDER [--minutes M] [--steps N] [--plan full|smoke] [--processes N]
 
 FOLDER keeps clips, checkpoints, logs and sample sheets. Run it again and it goes on where it
-stopped; when all is trained it writes FOLDER/model, ready for use.
+stopped (clips and latents, a few minutes each, are made in one go); when all is trained it writes
+FOLDER/model, ready for use.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from pathlib import Path
 
 import torch
 
+from demo.training.folder import FolderError, claim
 from demo.training.plan import PLANS
-from demo.training.stages import train_all
+from demo.training.stages import TRAINED, train_all
 from demo.training.workers import run_workers
 
 
 def main() -> int:
-    """Parse the command line and train; 0 when everything is trained, 3 when time ran out."""
+    """Parse the command line and train; 0 everything is trained, 2 refused, 3 budget spent."""
     parser = argparse.ArgumentParser(
         prog="python -m demo.training", description="Trains the demo backbone; resumes by itself."
     )
@@ -38,21 +40,35 @@ def main() -> int:
         default=1 if torch.cuda.is_available() else min(os.cpu_count() or 1, 2),
         help="CPU processes of one thread each; the weights depend on their number",
     )
+    parser.add_argument(
+        "--steps",
+        type=float,
+        default=float("inf"),
+        help="stop after so many (default: never)",
+    )
     given = parser.parse_args()
     if given.processes < 1:
         parser.error(f"--processes is {given.processes}; at least 1 is needed")
-    given.folder.mkdir(parents=True, exist_ok=True)
-    deadline = time.time() + 60 * given.minutes
-    run_workers(
-        train_all,
-        (given.folder, given.plan, deadline),
-        world=given.processes,
-        meeting=given.folder.resolve() / ".meeting",
-    )
-    if (given.folder / "model" / "model_index.json").is_file():
+    try:
+        lock = claim(given.folder, PLANS[given.plan], given.processes)
+    except FolderError as error:
+        print(error, file=sys.stderr)
+        return 2
+    trained = given.folder / TRAINED
+    trained.unlink(missing_ok=True)
+    try:
+        run_workers(
+            train_all,
+            (given.folder, given.plan, time.time() + 60 * given.minutes, given.steps),
+            world=given.processes,
+            meeting=given.folder.resolve() / ".meeting",
+        )
+    finally:
+        lock.release()
+    if trained.exists():
         print(f"Trained: {given.folder / 'model'}")
         return 0
-    print("Time is over; run the same command again to go on.")
+    print("The budget of this run is spent; run the same command again to go on.")
     return 3
 
 

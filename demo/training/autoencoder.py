@@ -18,7 +18,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from demo.training.clips import Shard, shards, to_signed
+from demo.training.clips import shards, to_signed
 from demo.training.plan import FRAMES, SIZE_SHARES, Plan
 from demo.training.workers import Worker
 
@@ -43,10 +43,11 @@ class AutoencoderTask:
         self._batch = plan.autoencoder.batch
         self._shards = shards(folder, plan)
         self._device = worker.device
+        self._seed = plan.seed
 
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a step and what the log says about it; half of the batch is decoded mixed."""
-        pictures, weights = self._draw(generator)
+        pictures, weights = self._draw(step, generator)
         with torch.autocast(self._device.type, torch.bfloat16):
             posterior = self._vae.encode(pictures, return_dict=False)[0]
             noise = torch.randn(posterior.mean.shape, generator=generator).to(self._device)
@@ -59,12 +60,13 @@ class AutoencoderTask:
         fit = (weights * (error.square() + _ABSOLUTE * error.abs())).mean()
         mean, log_variance = posterior.mean.float(), posterior.logvar.float()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        plain = error[mixed:].square().mean().detach()
-        return fit + _KL * kl, {"psnr": 10 * torch.log10(4 / plain), "kl": kl.detach()}
+        loss, plain = fit + _KL * kl, error[mixed:].square().mean().detach()
+        told = {"loss": loss.detach(), "psnr": 10 * torch.log10(4 / plain), "kl": kl.detach()}
+        return loss, told
 
-    def _draw(self, generator: Generator) -> tuple[Tensor, Tensor]:
+    def _draw(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Frames (n, 3, h, w) in [-1, 1] of one size, and weights (n, 1, h, w)."""
-        shard = draw_shard(self._shards, generator)
+        shard = self._shards[draw_shard(self._seed, step)]
         clips = torch.randint(shard.count, (self._batch,), generator=generator).numpy()
         frames = torch.randint(FRAMES, (self._batch,), generator=generator).numpy()
         levels = shard.array("frames")[clips, frames]
@@ -80,10 +82,13 @@ def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     return run(latents, return_dict=False)[0]
 
 
-def draw_shard(every: list[Shard], generator: Generator) -> Shard:
-    """One of the picture sizes, at random by its share."""
-    shares = torch.tensor(SIZE_SHARES)
-    return every[int(torch.multinomial(shares, 1, generator=generator))]
+def draw_shard(seed: int, step: int) -> int:
+    """The number of a picture size, at random by its share; all processes work on the same one.
+
+    Otherwise they would wait for the one with the larger pictures.
+    """
+    rng = np.random.Generator(np.random.PCG64([seed, step]))
+    return int(rng.choice(len(SIZE_SHARES), p=SIZE_SHARES))
 
 
 def _mix(

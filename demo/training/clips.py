@@ -128,7 +128,7 @@ def scaling_factor(vae: AutoencoderKL, every: list[Shard], clips: int = 16) -> f
 def _fill(worker, folder, plan, kinds, fill, *, chunk):  # noqa: ANN001, ANN202 - see the callers
     """Create the files of these kinds and fill this process's share of them.
 
-    A list of what is complete stands beside them, so that an interrupted run starts over cleanly.
+    A mark stands beside them once they are complete; an interrupted run begins them anew.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done_file = folder / f"{'-'.join(kinds)}.done.json"
@@ -136,6 +136,7 @@ def _fill(worker, folder, plan, kinds, fill, *, chunk):  # noqa: ANN001, ANN202 
     complete = done_file.is_file() and json.loads(done_file.read_text()) == wanted
     if worker.any(not complete):
         if worker.leads:
+            done_file.unlink(missing_ok=True)
             for shard in shards(folder, plan):
                 for kind in kinds:
                     shard.array(kind, create=True)

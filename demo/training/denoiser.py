@@ -55,15 +55,17 @@ class DenoiserTask:
         self._tokens = [shard.array("tokens") for shard in self._shards]
         self._empty = torch.from_numpy(to_tokens(parts.tokenizer, [""])[0])
         self._alphas_cumprod = make_scheduler().alphas_cumprod
+        self._count = len(self._alphas_cumprod)
 
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean squared error of v, and the same by thirds of the noise schedule."""
+        """Mean squared error of v; for the log also by thirds of the noise schedule."""
         alone = self._images_only or self._is_image_step(step)
-        latents, tokens = self._draw(alone, generator)
+        latents, tokens = self._draw(step, alone, generator)
         count = len(latents)
         # Stratified: one timestep out of every count-th of the schedule.
         share = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-        timesteps = (share * len(self._alphas_cumprod)).long()
+        # Rounding may lift the last share to 1.
+        timesteps = (share * self._count).long().clamp_(max=self._count - 1)
         noise = torch.randn(latents.shape, generator=generator)
         alpha_bar = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
         alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
@@ -80,10 +82,12 @@ class DenoiserTask:
             )[0].transpose(1, 2)
         errors = (predicted.float() - velocity).square().mean((1, 2, 3, 4))
         if alone and not self._images_only:
-            return errors.mean(), {}
-        thirds = errors.detach().tensor_split(len(_THIRDS))
-        pairs = zip(_THIRDS, thirds, strict=True)
-        told = {name: part.mean() for name, part in pairs if len(part)}
+            return errors.mean(), {"image_loss": errors.detach().mean()}
+        told = {"loss": errors.detach().mean()}
+        third = timesteps * len(_THIRDS) // self._count
+        for number, name in enumerate(_THIRDS):
+            if (third == number).any():
+                told[name] = errors.detach().cpu()[third == number].mean()
         return errors.mean(), told
 
     def _is_image_step(self, step: int) -> bool:
@@ -91,9 +95,9 @@ class DenoiserTask:
         share = self._plan.image_share
         return int((step + 1) * share) > int(step * share)
 
-    def _draw(self, alone: bool, generator: Generator) -> tuple[Tensor, Tensor]:
+    def _draw(self, step: int, alone: bool, generator: Generator) -> tuple[Tensor, Tensor]:
         """Latents (n, frames, 4, h, w), one frame each if `alone`, and tokens (n, limit)."""
-        number = self._shards.index(draw_shard(self._shards, generator))
+        number = draw_shard(self._plan.seed, step)
         count = self._plan.images.batch if alone else self._plan.video.batch
         clips = torch.randint(self._shards[number].count, (count,), generator=generator).numpy()
         if alone:

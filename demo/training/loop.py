@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -23,12 +24,29 @@ class Task(Protocol):
     """What a stage trains on."""
 
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a step, and figures for the log; all randomness comes from the generator."""
+        """Loss of a step, and figures for the log; randomness from the arguments alone."""
         ...
 
 
 class OutOfTime(Exception):
-    """The time given to this run is over; the checkpoint is written."""
+    """The budget of this run is spent; the checkpoint is written."""
+
+
+@dataclass
+class Budget:
+    """What a run may spend; looked at between steps of training.
+
+    Attributes:
+        deadline: `time.monotonic()` at which to stop.
+        steps: Steps of training that are left, over all stages.
+    """
+
+    deadline: float
+    steps: float
+
+    def is_spent(self) -> bool:
+        """Whether it is time to stop."""
+        return self.steps <= 0 or time.monotonic() >= self.deadline
 
 
 def train(
@@ -38,7 +56,7 @@ def train(
     folder: Path,
     *,
     seed: int,
-    deadline: float,
+    budget: Budget,
     show: Callable[[], None] = lambda: None,
 ) -> None:
     """Train until the schedule's last step, from the checkpoint where there is one.
@@ -49,11 +67,11 @@ def train(
         task: What it is trained on.
         folder: Where checkpoint and log lie.
         seed: Of the plan. A step's random numbers depend on seed, stage, step and process only.
-        deadline: `time.monotonic()` at which to stop.
+        budget: Of this run.
         show: Called with every checkpoint, with the averaged weights in place.
 
     Raises:
-        OutOfTime: the deadline came first.
+        OutOfTime: the budget was spent first.
     """
     worker, checkpoint = trainee.worker, folder / f"{name}.safetensors"
     if checkpoint.is_file():
@@ -74,7 +92,7 @@ def train(
         total=steps, initial=trainee.step, desc=name, unit="step", disable=not worker.leads
     ) as bar:
         while trainee.step < steps:
-            late = worker.any(time.monotonic() >= deadline)
+            late = worker.any(budget.is_spent())
             if worker.any(late or time.monotonic() - clock.saved >= SAVE_SECONDS):
                 keep()
             if late:
@@ -82,7 +100,8 @@ def train(
             generator = Generator().manual_seed(_seed(seed, name, trainee.step, worker.rank))
             loss, told = task.loss(trainee.step, generator)
             trainee.update(loss)
-            log.add({"loss": loss.detach(), **told})
+            budget.steps -= 1
+            log.add(told)
             bar.update()
             if trainee.step % LOG_STEPS == 0 or trainee.step == steps:
                 bar.set_postfix_str(log.write())
@@ -116,7 +135,7 @@ class _Log:
         """Append a line; returns what of it fits a progress bar."""
         means = {
             key: float(self._trainee.worker.mean(torch.stack(values).mean()))
-            for key, values in self._figures.items()
+            for key, values in sorted(self._figures.items())
         }
         self._figures.clear()
         line = means | {

@@ -15,7 +15,7 @@ from demo.training import clips, models
 from demo.training.autoencoder import AutoencoderTask
 from demo.training.denoiser import DenoiserTask
 from demo.training.export import Parts, export
-from demo.training.loop import OutOfTime, train
+from demo.training.loop import Budget, OutOfTime, train
 from demo.training.plan import PLANS, Plan
 from demo.training.sheets import write_reconstructions, write_samples
 from demo.training.trainee import Trainee
@@ -23,14 +23,24 @@ from demo.training.workers import Worker
 from engine.backbones.text_to_video import TextToVideo
 from engine.registry import read_card
 
+TRAINED = "trained"
+"""Name of the empty file that says that every stage is finished."""
 _SHEET_SECONDS = 900.0
 """Samples cost a minute of two cores, so not every checkpoint has some."""
 
 
-def train_all(worker: Worker, folder: Path, plan_name: str, deadline: float) -> None:
-    """Every stage that is not finished yet, until `deadline` (seconds since the epoch)."""
+def train_all(worker: Worker, folder: Path, plan_name: str, deadline: float, steps: float) -> None:
+    """Every stage that is not finished yet; leaves `folder/TRAINED` when all are.
+
+    Args:
+        worker: This process.
+        folder: Claimed for the plan.
+        plan_name: One of `PLANS`.
+        deadline: When to stop, seconds since the epoch.
+        steps: Stop after so many steps of training.
+    """
     plan = PLANS[plan_name]
-    stop = time.monotonic() + deadline - time.time()
+    stop = Budget(time.monotonic() + deadline - time.time(), steps)
     tokenizer = models.make_tokenizer(plan)
     try:
         _show(worker, "clips", clips.render_clips(worker, folder, plan))
@@ -53,6 +63,7 @@ def train_all(worker: Worker, folder: Path, plan_name: str, deadline: float) -> 
     if worker.leads:
         export(parts, folder / "model")
         _write_samples(folder / "model", folder / "samples.png")
+        (folder / TRAINED).touch()
 
 
 def _show(worker: Worker, name: str, shares: Iterable[float]) -> None:
@@ -62,7 +73,7 @@ def _show(worker: Worker, name: str, shares: Iterable[float]) -> None:
             bar.update(round(100 * share) - bar.n)
 
 
-def _train_autoencoder(worker: Worker, folder: Path, plan: Plan, stop: float) -> AutoencoderKL:
+def _train_autoencoder(worker: Worker, folder: Path, plan: Plan, stop: Budget) -> AutoencoderKL:
     """The trained autoencoder, its scaling factor measured."""
     torch.manual_seed(plan.seed)
     vae = models.make_vae(plan)
@@ -72,7 +83,7 @@ def _train_autoencoder(worker: Worker, folder: Path, plan: Plan, stop: float) ->
     def show() -> None:
         write_reconstructions(vae, folder / "reconstructions.png")
 
-    train("autoencoder", trainee, task, folder, seed=plan.seed, deadline=stop, show=show)
+    train("autoencoder", trainee, task, folder, seed=plan.seed, budget=stop, show=show)
     trainee.begin_from_average()
     vae.eval().requires_grad_(False)
     vae.register_to_config(scaling_factor=clips.scaling_factor(vae, clips.shards(folder, plan)))
@@ -80,7 +91,7 @@ def _train_autoencoder(worker: Worker, folder: Path, plan: Plan, stop: float) ->
 
 
 def _train_denoiser(
-    stage: str, parts: Parts, worker: Worker, folder: Path, plan: Plan, stop: float
+    stage: str, parts: Parts, worker: Worker, folder: Path, plan: Plan, stop: Budget
 ) -> None:
     """Stage `images` or `video`; leaves the averaged weights in the parts."""
     trained = {"unet": parts.unet, "text_encoder": parts.text_encoder}
@@ -95,7 +106,7 @@ def _train_denoiser(
             export(parts, folder / "snapshot")
             _write_samples(folder / "snapshot", folder / f"samples-{trainee.step}.png")
 
-    train(stage, trainee, task, folder, seed=plan.seed, deadline=stop, show=show)
+    train(stage, trainee, task, folder, seed=plan.seed, budget=stop, show=show)
     trainee.begin_from_average()
 
 

@@ -54,6 +54,12 @@ def test_the_exact_answer_has_the_best_figures_and_the_source_has_none():
     assert worst["colour_progress"] == 0
     lost = figures("color", empty, source.frames, source, target, empty)
     assert lost["trajectory_error_px"] == 32
+    half = np.concatenate([target.frames[:4], empty[4:]])
+    assert (
+        16
+        < figures("color", half, source.frames, source, target, empty)["trajectory_error_px"]
+        < 16.5
+    )
 
 
 def _rows(value):
@@ -79,7 +85,8 @@ def _rows(value):
         "flicker",
     ]
     figures_ = dict.fromkeys(names, value)
-    edits = [edit | {"plain": dict(figures_), "product": dict(figures_)}]
+    parts = ("untouched", "exact", "plain", "product")
+    edits = [edit | {part: dict(figures_) for part in parts}]
     seen = dict.fromkeys(("background", "color", "shape", "motion"), "x")
     caption = {"seed": 1, "caption": "a ball", "seen": seen, "right": dict.fromkeys(seen, True)}
     return {
@@ -101,7 +108,7 @@ def test_a_gate_says_yes_or_no_by_its_own_limit():
     assert not verdicts["colour edits: trajectory error"]
     assert not verdicts["shape right"]
     text = page(rows, {"torch": "2", "machine": "m"})
-    assert "| autoencoder, whole frame | 1.00 dB | ≥ 30 dB | **no** | 26.9 | **no** |" in text
+    assert "| autoencoder, whole frame | 1.00 dB | ≥ 30 dB | **no** | 26.9 | **no** |  |  |" in text
     assert "| 1 | a ball | x, x, x, x |" in text
 
 

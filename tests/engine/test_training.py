@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The training of the demo backbone: a small one from clips to a model, interrupted and not."""
 
+import contextlib
+import dataclasses
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from demo.training.autoencoder import _mix
-from demo.training.loop import OutOfTime, train
+from demo.training.folder import FolderError, claim
+from demo.training.loop import Budget, OutOfTime, train
 from demo.training.models import make_tokenizer
 from demo.training.plan import FULL, SMOKE, Schedule
 from demo.training.trainee import Trainee
@@ -24,18 +26,28 @@ ROOT = Path(__file__).resolve().parents[2]
 ALONE = Worker(0, 1, torch.device("cpu"))
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """A folder after the whole training by two processes, as a user starts it."""
-    folder = tmp_path_factory.mktemp("training")
-    done = subprocess.run(
-        [sys.executable, "-m", "demo.training", str(folder), "--plan", "smoke", "--processes", "2"],
+def train_smoke(folder, *options, processes=2):
+    """Start the training as a user does."""
+    command = [sys.executable, "-m", "demo.training", str(folder), "--plan", "smoke", *options]
+    return subprocess.run(
+        [*command, "--processes", str(processes)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+def unet_of(folder):
+    return (folder / "model" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """A folder after the whole training by two processes."""
+    folder = tmp_path_factory.mktemp("training")
+    done = train_smoke(folder)
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"Trained: {folder / 'model'}" in done.stdout
     return folder
@@ -61,19 +73,36 @@ def test_the_log_has_a_line_with_loss_time_and_rate_for_every_stage(smoke):
     assert (smoke / "samples.png").is_file()
 
 
-def test_training_again_changes_nothing_and_says_so(smoke):
-    before = (smoke / "model" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-m", "demo.training", str(smoke), "--plan", "smoke"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    after = (smoke / "model" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
-    assert before == after
+def test_an_interrupted_training_ends_with_the_same_model(smoke, tmp_path):
+    """Stopped in the autoencoder, between stages, and in the clips, beside an image step."""
+    total = SMOKE.autoencoder.steps + SMOKE.images.steps + SMOKE.video.steps
+    for steps in (4, SMOKE.autoencoder.steps - 4 + SMOKE.images.steps + 1):
+        done = train_smoke(tmp_path, "--steps", str(steps))
+        assert done.returncode == 3, done.stderr[-2000:]
+        total -= steps
+    assert total == SMOKE.video.steps - 1
+    assert train_smoke(tmp_path).returncode == 0
+    assert unet_of(tmp_path) == unet_of(smoke)
+
+
+def test_a_folder_keeps_to_its_plan_its_processes_and_one_run(smoke):
+    before = unet_of(smoke)
+    done = train_smoke(smoke, processes=1)
+    assert done.returncode == 2
+    assert "processes was 2 and is 1" in done.stderr
+    with pytest.raises(FolderError, match="another plan: autoencoder was"):
+        claim(smoke, FULL, 2)
+    # More steps of the last stage are welcome, of an earlier one they would be for nothing.
+    longer = dataclasses.replace(SMOKE, video=dataclasses.replace(SMOKE.video, steps=9))
+    claim(smoke, longer, 2).release()
+    lock = claim(smoke, SMOKE, 2)
+    with pytest.raises(FolderError, match="used by another training"):
+        claim(smoke, SMOKE, 2)
+    lock.release()
+    longer = dataclasses.replace(SMOKE, images=dataclasses.replace(SMOKE.images, steps=9))
+    with pytest.raises(FolderError, match="images was"):
+        claim(smoke, longer, 2)
+    assert unet_of(smoke) == before
 
 
 class _Line:
@@ -84,8 +113,8 @@ class _Line:
 
     def loss(self, _step, generator):
         x = torch.randn(8, 3, generator=generator)
-        error = self._part(x)[:, 0] - x.sum(dim=1)
-        return error.square().mean(), {"error": error.abs().mean().detach()}
+        loss = (self._part(x)[:, 0] - x.sum(dim=1)).square().mean()
+        return loss, {"loss": loss.detach()}
 
 
 def _line_trainee(steps):
@@ -95,27 +124,26 @@ def _line_trainee(steps):
     return Trainee({"line": part}, schedule, ALONE), _Line(part)
 
 
-def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
-    whole, task = _line_trainee(60)
-    (tmp_path / "a").mkdir()
-    train("line", whole, task, tmp_path / "a", seed=3, deadline=float("inf"))
+def test_training_finds_what_there_is_to_learn(tmp_path):
+    trainee, task = _line_trainee(60)
+    train("line", trainee, task, tmp_path, seed=3, budget=Budget(float("inf"), float("inf")))
+    with trainee.averaged():
+        assert torch.allclose(trainee.weights[0], torch.ones(1, 3), atol=0.05)
 
-    (tmp_path / "b").mkdir()
-    for _ in range(200):
+
+def test_a_checkpoint_holds_the_optimiser_too(tmp_path):
+    whole, task = _line_trainee(60)
+    train("line", whole, task, tmp_path, seed=3, budget=Budget(float("inf"), float("inf")))
+    other = tmp_path / "other"
+    other.mkdir()
+    for steps in (1, 23, 60):
         part, task = _line_trainee(60)
-        try:
-            # So short that it stops after a few steps, at a different place every time.
-            train("line", part, task, tmp_path / "b", seed=3, deadline=time.monotonic() + 0.004)
-        except OutOfTime:
-            continue
-        break
-    assert part.step == 60
-    one, other = (load_file(tmp_path / name / "line.safetensors") for name in "ab")
-    for name in one:
-        if name != "state/seconds":
-            assert torch.equal(one[name], other[name]), name
-    with whole.averaged():
-        assert torch.allclose(whole.weights[0], torch.ones(1, 3), atol=0.05)
+        with contextlib.suppress(OutOfTime):
+            train("line", part, task, other, seed=3, budget=Budget(float("inf"), steps))
+    one, two = (load_file(folder / "line.safetensors") for folder in (tmp_path, other))
+    assert one.keys() == two.keys()
+    for name in one.keys() - {"state/seconds"}:
+        assert torch.equal(one[name], two[name]), name
 
 
 def test_the_rate_rises_stays_and_falls():
