@@ -25,6 +25,9 @@ from engine.backbones.image_mode import temporal_layers_bypassed
 # Share of captions in the grammar's usual words; the others are paraphrases.
 _USUAL_SHARE = 0.5
 _THIRDS = ("low", "middle", "high")
+_TOWARDS_NOISE = 0.75
+"""Below 1, high noise is drawn more often: there shape, place and motion are decided, and below a
+third of the schedule little but texture."""
 
 
 class DenoiserTask:
@@ -64,6 +67,7 @@ class DenoiserTask:
         count = len(latents)
         # Stratified: one timestep out of every count-th of the schedule.
         share = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+        share = share**_TOWARDS_NOISE
         # Rounding may lift the last share to 1.
         timesteps = (share * self._count).long().clamp_(max=self._count - 1)
         noise = torch.randn(latents.shape, generator=generator)

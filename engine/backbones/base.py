@@ -57,6 +57,7 @@ class Backbone(ABC):
         alphas_cumprod: ᾱ_t of the noise schedule, `(timesteps,)`, float64 on the CPU.
         latent_factor: Pixels per latent, in each direction.
         latent_channels: Numbers of a latent.
+        scaling_factor: What the autoencoder's latents are multiplied with.
         token_limit: Most tokens of a prompt that have an effect, start and end included.
     """
 
@@ -66,6 +67,7 @@ class Backbone(ABC):
     alphas_cumprod: Tensor
     latent_factor: int
     latent_channels: int
+    scaling_factor: float
     token_limit: int
 
     @abstractmethod

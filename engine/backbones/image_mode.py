@@ -71,6 +71,7 @@ class ImageMode(Backbone):
         self.latent_factor = video.latent_factor
         self.latent_channels = video.latent_channels
         self.checkpointing = video.checkpointing
+        self.scaling_factor = video.scaling_factor
         self.token_limit = video.token_limit
 
     def token_count(self, prompt: str) -> int:

@@ -161,6 +161,7 @@ def image_backbone_for(
         "channels of a latent": (video.latent_channels, image.latent_channels),
         "pixels per latent": (video.latent_factor, image.latent_factor),
         "timesteps": (video.timesteps, image.timesteps),
+        "as scaling factor of the latents": (video.scaling_factor, image.scaling_factor),
     }
     for what, (one, other) in pairs.items():
         if one != other:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -22,21 +23,22 @@ _NUMBERS = [f.name for f in fields(EditState) if f.name not in _TENSORS]
 
 
 def identity_of(
-    job_text: str, card: BackboneCard, size: tuple[int, int], machine: tuple[str, ...]
+    job_text: str, cards: Sequence[BackboneCard], size: tuple[int, int], machine: tuple[str, ...]
 ) -> str:
     """A hash of everything the latents depend on.
 
     Args:
         job_text: job.json.
-        card: The backbone; its files' names and sizes count.
+        cards: The backbones; their files' names and sizes count.
         size: Working width and height, in px.
         machine: Device, precision and versions as resolved: another arithmetic is another edit.
     """
     digest = hashlib.sha256(job_text.encode())
-    for path in sorted(p for p in card.folder.rglob("*") if p.is_file()):
-        # Names and sizes, not contents: hashing gigabytes at every start would cost more than a
-        # step.
-        digest.update(f"{path.relative_to(card.folder)} {path.stat().st_size}\n".encode())
+    for card in cards:
+        for path in sorted(p for p in card.folder.rglob("*") if p.is_file()):
+            # Names and sizes, not contents: hashing gigabytes at every start would cost more than
+            # a step.
+            digest.update(f"{path.relative_to(card.folder)} {path.stat().st_size}\n".encode())
     digest.update(f"{size} {machine}".encode())
     return digest.hexdigest()
 

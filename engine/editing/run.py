@@ -148,6 +148,7 @@ class _Run:
     def _optimise(self, backbone: Backbone, clip: Clip, working: tuple[int, int]) -> EditState:
         job = self.job
         self._warn_about_long_prompts(backbone)
+        image = self._image_backbone(backbone)
         edit = Edit(
             backbone,
             clip,
@@ -156,11 +157,12 @@ class _Run:
             settings=job.settings,
             seed=job.seed,
             method=job.method,
-            image_backbone=self._image_backbone(backbone),
+            image_backbone=image,
             check=self.reporter.check_cancelled,
         )
         machine = (self.device.type, str(self.dtype), torch.__version__)
-        identity = identity_of(dumps(job), self.card, working, machine)
+        cards = [self.card] if image is None else [self.card, image.card]
+        identity = identity_of(dumps(job), cards, working, machine)
         state = load_checkpoint(self.job_dir, identity, backbone.device) or edit.start()
         saved = time.monotonic()
         self.reporter.progress(state.step, job.settings.steps)

@@ -59,6 +59,7 @@ class StandIn(Backbone):
         self.latent_factor = 1
         self.latent_channels = 3
         self.checkpointing = False
+        self.scaling_factor = 1.0
         self.token_limit = 8
         self.calls = []
 

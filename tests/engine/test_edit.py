@@ -174,11 +174,12 @@ def test_a_checkpoint_of_another_job_or_a_damaged_one_is_not_used(tmp_path):
 
 def test_the_identity_depends_on_job_size_and_arithmetic():
     card = find_backbone("demo")
-    base = identity_of("job", card, (80, 48), ("cpu", "float32"))
-    assert base == identity_of("job", card, (80, 48), ("cpu", "float32"))
-    assert base != identity_of("other job", card, (80, 48), ("cpu", "float32"))
-    assert base != identity_of("job", card, (64, 64), ("cpu", "float32"))
-    assert base != identity_of("job", card, (80, 48), ("cuda", "bfloat16"))
+    base = identity_of("job", [card], (80, 48), ("cpu", "float32"))
+    assert base == identity_of("job", [card], (80, 48), ("cpu", "float32"))
+    assert base != identity_of("other job", [card], (80, 48), ("cpu", "float32"))
+    assert base != identity_of("job", [card], (64, 64), ("cpu", "float32"))
+    assert base != identity_of("job", [card], (80, 48), ("cuda", "bfloat16"))
+    assert base != identity_of("job", [card, card], (80, 48), ("cpu", "float32"))
 
 
 def test_not_a_number_stops_and_names_the_step():
