@@ -24,7 +24,10 @@ class Task(Protocol):
     """What a stage trains on."""
 
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a step, and figures for the log; randomness from the arguments alone."""
+        """Loss of a step, and figures for the log; randomness from the arguments alone.
+
+        At a step all processes have figures of the same names; one that is missing is NaN.
+        """
         ...
 
 
@@ -133,10 +136,13 @@ class _Log:
 
     def write(self) -> str:
         """Append a line; returns what of it fits a progress bar."""
-        means = {
-            key: float(self._trainee.worker.mean(torch.stack(values).mean()))
-            for key, values in sorted(self._figures.items())
-        }
+        means = {}
+        for key, values in sorted(self._figures.items()):
+            known = torch.stack(values)
+            known = known[known.isfinite()]
+            total = self._trainee.worker.mean(torch.stack([known.sum(), torch.tensor(len(known))]))
+            if total[1] > 0:
+                means[key] = float(total[0] / total[1])
         self._figures.clear()
         line = means | {
             "step": self._trainee.step,

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from engine.editing import edit as edit_module
 from engine.editing import run as run_module
 from engine.errors import (
     BackboneError,
@@ -19,6 +18,7 @@ from engine.errors import (
     OutOfMemoryError,
     StorageError,
 )
+from engine.guidance import methods
 from engine.job import Mask
 from engine.reporter import Reporter
 from tests.engine.clips import QUICK, as_images, frames_of, movie_job, run
@@ -204,7 +204,7 @@ def test_an_unknown_backbone_is_refused(tmp_path):
 
 def test_out_of_memory_is_tried_once_smaller_and_then_explained(tmp_path, monkeypatch):
     job, _ = movie_job(tmp_path / "in", frames=2)
-    original = edit_module.delta_denoising_score
+    original = methods.delta_denoising_score
     sizes = []
 
     def too_large(backbone, source, target, **options):
@@ -213,7 +213,7 @@ def test_out_of_memory_is_tried_once_smaller_and_then_explained(tmp_path, monkey
             raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
         return original(backbone, source, target, **options)
 
-    monkeypatch.setattr(edit_module, "delta_denoising_score", too_large)
+    monkeypatch.setattr(methods, "delta_denoising_score", too_large)
     limit = 12
     recorder = Recorder()
     _, result = run(job, tmp_path / "smaller", recorder)
