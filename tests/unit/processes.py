@@ -75,11 +75,13 @@ def run_to_end(engine: EngineProcess, job_dir: Path) -> Message:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether any thread of a process still runs: the first one's end lets go of nothing yet."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        threads = len(os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+    return status.rpartition(")")[2].split()[0] != "Z" or threads > 1
 
 
 def wait_until_gone(pid: int, seconds: float) -> float:
