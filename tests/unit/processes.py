@@ -78,7 +78,7 @@ def is_alive(pid: int) -> bool:
     """Whether any thread of a process still runs: the first one's end lets go of nothing yet."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-        threads = len(os.listdir(f"/proc/{pid}/task"))
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z" or threads > 1
