@@ -9,7 +9,7 @@ help:
 	@echo "make test       linters, tests of the engine, and of the extension in one Blender"
 	@echo "make test-all   the extension in every supported Blender, and in a window"
 	@echo "make lint       ruff and pyright"
-	@echo "make package    build and validate the extension: build/delta_strip-VERSION.zip"
+	@echo "make package    build and validate the extension, as a repository: build/repository/"
 	@echo "make setup      only the engine's environment (.venv) and the developers' tools"
 	@echo "make clean      remove what demo, test and package made; environments stay"
 	@echo "PYTHON=python3.13 make … uses another Python (3.11 to 3.13)."
@@ -37,4 +37,4 @@ package: python
 	$(PYTHON) -B -m tools.package
 
 clean:
-	rm -rf build/demo build/tests build/gui build/*.zip .pytest_cache .ruff_cache
+	rm -rf build/demo build/tests build/gui build/repository .pytest_cache .ruff_cache
