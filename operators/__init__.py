@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from . import edit, engine_setup, recovery, settings
+from . import compare, edit, engine_setup, recovery, results, settings
 
-_MODULES = (settings, engine_setup, edit, recovery)
+_MODULES = (settings, engine_setup, edit, recovery, results, compare)
 
 
 def register() -> None:

@@ -94,6 +94,7 @@ def queue_job(place: strips.Place, export: Export) -> jobs.QueuedJob:
         content_start=strips.content_start(strip),
         is_media_space=export.is_media_space,
         is_rendered=export.source.rendering is not None,
+        mask=scene.delta_strip.mask_uuid if export.mask else "",
     )
     root = preferences.jobs_root(bpy.data.filepath)
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,7 +155,7 @@ class Queue:
             job.end(
                 "failed",
                 "The edit is finished, but its strip is not in the open file.",
-                f"Open {where or 'the file with the strip'} and insert it from here.",
+                f"It waits in Results. Open {where or 'its file'} to insert it above its strip.",
             )
             return
         job_store.mark_imported(job.folder)
@@ -203,6 +204,8 @@ class Queue:
 
 
 queue = Queue()
+after_end: list[Callable[[], None]] = []
+"""Called by `poll` after a job has ended, in whatever way."""
 _last_redraw = 0.0
 
 
@@ -229,7 +232,11 @@ def engine_log() -> Path:
 
 def poll() -> float | None:
     """One tick of the queue; returns the seconds to the next one, None to end the timer."""
+    open_jobs = [job for job in queue.jobs if job.is_open]
     queue.step()
+    if not all(job.is_open for job in open_jobs):
+        for function in after_end:
+            function()
     redraw()
     if queue.is_busy:
         return BUSY_SECONDS

@@ -29,7 +29,6 @@ class Recovered:
 
     folder: Path
     title: str
-    is_finished: bool
     blend: str
 
 
@@ -61,15 +60,14 @@ def known_roots() -> list[Path]:
 
 
 def scan() -> list[Recovered]:
-    """Look for jobs that are neither finished and imported nor in anyone's queue."""
+    """Look for unfinished jobs that are in nobody's queue; finished ones are in the results."""
     roots = [*known_roots(), preferences.jobs_root(bpy.data.filepath)]
     in_queue = {job.folder for job in jobs.queue.jobs}
     found.clear()
     for folder in dict.fromkeys(f for root in roots for f in job_store.recoverable(root)):
         placement = result_import.load_placement(folder)
-        if folder not in in_queue and placement is not None:
-            is_finished = job_store.state(folder) == "done"
-            found.append(Recovered(folder, placement.strip_name, is_finished, placement.blend))
+        if folder not in in_queue and placement is not None and job_store.state(folder) != "done":
+            found.append(Recovered(folder, placement.strip_name, placement.blend))
     return found
 
 

@@ -6,7 +6,9 @@ The strip is made with the data API: the operators that add strips crash Blender
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from . import strips
 
 PLACEMENT = "blender.json"
 FRAMES_FOLDER = "frames"
+JOB_KEY = "delta_strip_job"
 _NAME_BYTES = 63
 _LOOK = ("blend_type", "blend_alpha")
 _PLACED = ("use_flip_x", "use_flip_y")
@@ -41,6 +44,7 @@ class Placement:
         content_start: Where the source's content began then; tells how far it was moved since.
         is_media_space: Whether the result takes over transform, crop and flip.
         is_rendered: Whether colour changes of the strip are already in the frames.
+        mask: UUID of the mask strip, empty without one.
     """
 
     strip: str
@@ -51,6 +55,7 @@ class Placement:
     content_start: int
     is_media_space: bool
     is_rendered: bool
+    mask: str = ""
 
 
 def save_placement(job_folder: Path, placement: Placement) -> None:
@@ -72,11 +77,16 @@ def load_placement(job_folder: Path) -> Placement | None:
 
 
 def find_source(placement: Placement) -> strips.Place | None:
-    """The source strip in the open file; None when it, its scene or its file is not there.
+    """The source strip in the open file; None when it, its scene or its file is not there."""
+    strips.settle(bpy.data.scenes)
+    return look_up_source(placement)
+
+
+def look_up_source(placement: Placement) -> strips.Place | None:
+    """`find_source` for drawing, when nothing may be written.
 
     The job's own scene comes first: a copy of the scene may hold the strip's UUID as well.
     """
-    strips.settle(bpy.data.scenes)
     scenes = sorted(bpy.data.scenes, key=lambda scene: scene.name != placement.scene)
     place = strips.find(scenes, placement.strip)
     scene = bpy.data.scenes.get(placement.scene)
@@ -103,8 +113,16 @@ def find_frames(job_folder: Path, job: EditJob) -> list[str]:
     return [str(path) for path in paths]
 
 
-def import_result(job_folder: Path, job: EditJob, placement: Placement) -> str | None:
+def import_result(
+    job_folder: Path, job: EditJob, placement: Placement, *, is_source_muted: bool = False
+) -> str | None:
     """Insert the result above its source as one undo step.
+
+    Args:
+        job_folder: Where the frames are.
+        job: The edit.
+        placement: Where its result belongs.
+        is_source_muted: Also mute the source, so that the result alone is seen.
 
     Returns:
         The new strip's name; None when the source strip is not in the open file.
@@ -115,14 +133,45 @@ def import_result(job_folder: Path, job: EditJob, placement: Placement) -> str |
     paths = find_frames(job_folder, job)
     if find_source(placement) is None:
         return None
+    with undo_step():
+        place = find_source(placement)
+        if place is None:
+            return None
+        name = insert(place, paths, job, placement, job_folder)
+        if is_source_muted:
+            place.strip.mute = True
+    return name
+
+
+def import_at_playhead(job_folder: Path, job: EditJob, placement: Placement, scene: Any) -> str:
+    """Insert a result whose source is gone, as one undo step; returns the new strip's name.
+
+    It comes in at the current frame, on the lowest free channel of the level being edited.
+
+    Raises:
+        MediaError: Frames are missing, or no channel is free.
+    """
+    paths = find_frames(job_folder, job)
+    with undo_step():
+        editor = scene.sequence_editor_create()
+        container = editor.meta_stack[-1] if len(editor.meta_stack) else editor
+        start = scene.frame_current
+        channel = strips.free_channel(container, 0, start, start + len(paths))
+        if channel is None:
+            raise MediaError(f"No channel is free at frame {start}.", hint="Free one.")
+        name = result_name(placement.strip_name, job)
+        strip = strips.new_image(container, name=name, paths=paths, channel=channel, start=start)
+        label(strip, job, placement, job_folder)
+        return strip.name
+
+
+@contextlib.contextmanager
+def undo_step() -> Iterator[None]:
+    """What is done inside is one undo step."""
     # Without the push before, undo would also take back strips that scripts made earlier.
     bpy.ops.ed.undo_push(message="Before the edited strip")
-    place = find_source(placement)
-    if place is None:
-        return None
-    name = insert(place, paths, job, placement, job_folder)
+    yield
     bpy.ops.ed.undo_push(message="Insert edited strip")
-    return name
 
 
 def insert(
@@ -139,22 +188,29 @@ def insert(
     if channel is None:
         raise MediaError(
             f"No channel above “{source.name}” is free at frame {start}.",
-            hint="Free one above it, then resume the job.",
+            hint="Free one above it, then insert the result from the list.",
         )
-    name = fit_name(f"{source.name} · {job.target_prompt}")
+    name = result_name(source.name, job)
     strip = strips.new_image(place.container, name=name, paths=paths, channel=channel, start=start)
     copy_look(source, strip, placement)
+    label(strip, job, placement, job_folder)
+    return strip.name
+
+
+def label(strip: Any, job: EditJob, placement: Placement, job_folder: Path) -> None:
+    """Write on a result strip what made it."""
     strip["delta_strip_source"] = placement.strip
+    strip["delta_strip_source_name"] = placement.strip_name
     strip["delta_strip_source_prompt"] = job.source_prompt
     strip["delta_strip_target_prompt"] = job.target_prompt
     strip["delta_strip_seed"] = str(job.seed)  # may exceed what a custom property can hold
     strip["delta_strip_method"] = job.method
     strip["delta_strip_backbone"] = job.backbone
     strip["delta_strip_engine_version"] = engine.__version__
-    strip["delta_strip_job"] = str(job_folder)
+    strip["delta_strip_blender_version"] = bpy.app.version_string
+    strip[JOB_KEY] = str(job_folder)
     strips.mark(strip)
     strip.select = False  # the selection is the editor's: the next edit is of their strips again
-    return strip.name
 
 
 def copy_look(source: Any, result: Any, placement: Placement) -> None:
@@ -175,7 +231,8 @@ def copy_look(source: Any, result: Any, placement: Placement) -> None:
     result.color_tag = source.color_tag
 
 
-def fit_name(name: str) -> str:
-    """Shorten a name to what Blender keeps, never inside a character."""
+def result_name(source_name: str, job: EditJob) -> str:
+    """Name of a result strip, short enough for Blender, never cut inside a character."""
+    name = f"{source_name} · {job.target_prompt}"
     data = name.encode()
     return name if len(data) <= _NAME_BYTES else data[:_NAME_BYTES].decode(errors="ignore")

@@ -88,6 +88,11 @@ def selected(scene: Any) -> list[Place]:
     return sorted(places, key=lambda place: (left(place.strip), place.strip.channel))
 
 
+def active(scene: Any) -> Any:
+    """The active strip, or None."""
+    return scene.sequence_editor.active_strip if scene.sequence_editor else None
+
+
 def left(strip: Any) -> int:
     """First frame a strip shows."""
     return int(strip.left_handle if hasattr(strip, "left_handle") else strip.frame_final_start)

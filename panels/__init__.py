@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from . import edit_panel, queue_panel
+from . import edit_panel, menus, queue_panel, results_panel, strip_panel, thumbnails
 
-_MODULES = (edit_panel, queue_panel)
+_MODULES = (edit_panel, queue_panel, thumbnails, results_panel, strip_panel, menus)
 
 
 def register() -> None:

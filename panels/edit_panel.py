@@ -13,6 +13,7 @@ from ..engine.registry import DEFAULT_BACKBONE, find_backbone
 from ..operators import edit, engine_setup, jobs, source_export, strips
 from .status import status_text
 
+LINE_SCALE = 0.8  # lines of one text are closer than fields
 _CHARACTER_PX = 6.1  # width of an average character of Blender's interface font at scale 1
 
 
@@ -24,13 +25,13 @@ class SequencerPanel:
     bl_category = "Delta Strip"
 
 
-def draw_text(layout: Any, text: str, *, icon: str = "NONE") -> None:
-    """A sentence as lines that fit the sidebar; labels do not wrap by themselves."""
-    scale = bpy.context.preferences.system.ui_scale
+def draw_text(layout: Any, text: str, *, icon: str = "NONE", share: float = 1.0) -> None:
+    """A sentence as lines that fit a share of the sidebar; labels do not wrap by themselves."""
+    scale = bpy.context.preferences.system.ui_scale or 1.0  # 0 without a window
     width = bpy.context.region.width if bpy.context.region else 300
-    characters = max(16, int((width / scale - 64) / _CHARACTER_PX))
+    characters = max(16, int((width / scale - 64) * share / _CHARACTER_PX))
     column = layout.column(align=True)
-    column.scale_y = 0.8
+    column.scale_y = LINE_SCALE
     for line in textwrap.wrap(text, characters):
         column.label(text=line, icon=icon)
         icon = "NONE" if icon == "NONE" else "BLANK1"  # further lines align with the first

@@ -85,12 +85,10 @@ class DELTA_STRIP_PT_recovery(SequencerPanel, bpy.types.Panel):
         for item in recovery.found:
             column = layout.box().column(align=True)
             column.label(text=item.title, icon="RECOVER_LAST")
-            state = "finished, not inserted" if item.is_finished else "not finished"
             where = Path(item.blend).name if item.blend else "an unsaved file"
-            draw_text(column, f"{state} · {where}", icon="BLANK1")
+            draw_text(column, f"not finished · {where}", icon="BLANK1")
             row = column.row(align=True)
-            text = "Insert" if item.is_finished else "Resume"
-            button(row, "delta_strip.resume", item.folder, text=text, icon="PLAY")
+            button(row, "delta_strip.resume", item.folder, text="Resume", icon="PLAY")
             button(row, "delta_strip.discard", item.folder, text="Delete", icon="TRASH")
 
 

@@ -64,6 +64,12 @@ def movie(tmp_path_factory: pytest.TempPathFactory, extension: ModuleType) -> Pa
     return make_movie(folder / "ein Film.mkv", write_sequence(folder / "frames", 24))
 
 
+def our_classes() -> list[type]:
+    """All classes that the extension registers with Blender, from its modules."""
+    modules = [module for name, module in sys.modules.items() if name.startswith(MODULE)]
+    return [cls for module in modules for cls in getattr(module, "CLASSES", ())]
+
+
 @pytest.fixture
 def part(extension: ModuleType):
     """Modules of the installed extension by name: part("operators.strips")."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 import pytest
 
-from tests.blender.conftest import MODULE, ROOT, extension_tool
+from tests.blender.conftest import MODULE, ROOT, extension_tool, our_classes
 from tests.blender.pictures import write_sequence
 from tests.blender.timeline import add_effect, add_images, add_movie, children, select_only
 
@@ -31,12 +31,21 @@ TOP_LEVEL = {
 
 
 def registered() -> set[str]:
-    """Names of all classes, operators and properties that Blender knows."""
-    names = {name for name in dir(bpy.types) if "delta_strip" in name.lower()}
+    """Names of everything that Blender knows of ours: classes, properties, keys, menu entries."""
+    # dir(bpy.types) does not list classes of Python.
+    names = {cls.__name__ for cls in our_classes() if hasattr(bpy.types, cls.__name__)}
     names |= {f"bpy.ops.delta_strip.{name}" for name in dir(bpy.ops.delta_strip)}
-    return names | {
-        p.identifier for p in bpy.types.Scene.bl_rna.properties if "delta_strip" in p.identifier
-    }
+    for owner in (bpy.types.Scene, bpy.types.WindowManager):
+        names |= {p.identifier for p in owner.bl_rna.properties if "delta_strip" in p.identifier}
+    for keymap in bpy.context.window_manager.keyconfigs.addon.keymaps:
+        for item in keymap.keymap_items:
+            if item.idname.startswith("delta_strip."):
+                names.add(f"{item.type} in {keymap.name}: {item.idname}")
+    for menu in [name for name in dir(bpy.types) if name.startswith("SEQUENCER_MT_")]:
+        for function in getattr(getattr(bpy.types, menu).draw, "_draw_funcs", ()):
+            if function.__module__.startswith(MODULE):
+                names.add(f"{function.__qualname__} in {menu}")
+    return names
 
 
 def handler_count() -> int:
@@ -82,7 +91,8 @@ def test_enabling_and_disabling_twice_leaves_nothing_behind(extension):
     import addon_utils
 
     before, handlers = registered(), handler_count()
-    assert "delta_strip" in before
+    assert {"delta_strip", "delta_strip_results"} <= before
+    assert sum(" in " in name for name in before) >= 5  # keys and entries of menus
     assert handlers > 0
     for _ in range(2):
         addon_utils.disable(MODULE, default_set=True)

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): the list of finished edits, and what can be done with one.
+
+A result is a job folder with its result.json. The list is read when a file is opened, when a job
+ends and on request, never while drawing.
+"""
+
+# Blender's properties are annotations that call a function; no type checker knows that.
+# pyright: reportInvalidTypeForm=false
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import bpy
+from bpy.app.handlers import persistent
+from bpy.props import BoolProperty, CollectionProperty, IntProperty, PointerProperty, StringProperty
+
+from .. import preferences
+from ..engine import job_store
+from ..engine.errors import EngineError, InvalidJobError
+from ..engine.job import EditJob
+from . import jobs, recovery, result_import, settings_reuse, source_files, strips
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished edit, as its folder says."""
+
+    folder: Path
+    title: str
+    job: EditJob
+    finished: float
+
+    @property
+    def picture(self) -> Path:
+        """The frame in the middle of the clip."""
+        number = (self.job.frame_count + 1) // 2
+        return self.folder / result_import.FRAMES_FOLDER / f"{number:06d}.png"
+
+    @property
+    def date(self) -> str:
+        """When it was finished, in local time."""
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.finished))
+
+
+found: dict[str, Result] = {}
+"""By folder, newest first."""
+
+
+class DELTA_STRIP_PG_result(bpy.types.PropertyGroup):
+    """A line of the list; the rest is in `found`."""
+
+    name: StringProperty(options={"HIDDEN"})
+    folder: StringProperty(options={"HIDDEN"})
+
+
+class DELTA_STRIP_PG_results(bpy.types.PropertyGroup):
+    """The list as Blender draws it."""
+
+    lines: CollectionProperty(type=DELTA_STRIP_PG_result)
+    index: IntProperty(name="Result", description="The chosen result", options={"HIDDEN"})
+
+
+def refresh() -> None:
+    """Look for finished edits in all folders that ever held jobs.
+
+    Raises:
+        EngineError: A folder cannot be read.
+    """
+    roots = [*recovery.known_roots(), preferences.jobs_root(bpy.data.filepath)]
+    folders = dict.fromkeys(f for root in roots for f in job_store.list_jobs(root))
+    results = [result for folder in folders if (result := _read(folder)) is not None]
+    results.sort(key=lambda result: result.finished, reverse=True)
+    if list(found.values()) == results:
+        return
+    chosen = chosen_result()
+    found.clear()
+    found.update((str(result.folder), result) for result in results)
+    _fill_list(chosen)
+
+
+def _read(folder: Path) -> Result | None:
+    """What a folder says; None when there is no result in it, or none that Blender made."""
+    try:
+        finished = (folder / job_store.RESULT).stat().st_mtime
+    except OSError:
+        return None
+    known = found.get(str(folder))
+    if known is not None and known.finished == finished:
+        return known  # nothing in the folder of a finished job changes
+    placement = result_import.load_placement(folder)
+    try:
+        job = job_store.load(folder)
+    except EngineError:
+        return None  # of another version
+    return Result(folder, placement.strip_name, job, finished) if placement else None
+
+
+def _fill_list(chosen: Result | None) -> None:
+    listed = bpy.context.window_manager.delta_strip_results
+    listed.lines.clear()
+    for folder, result in found.items():
+        line = listed.lines.add()
+        line.name = f"{result.title} → {result.job.target_prompt}"
+        line.folder = folder
+    folders = list(found)
+    key = str(chosen.folder) if chosen else ""
+    listed.index = folders.index(key) if key in folders else 0
+
+
+def refresh_quietly() -> None:
+    """`refresh` for timers and handlers."""
+    try:
+        refresh()
+    except EngineError as error:
+        print(f"Delta Strip: {error}")
+
+
+def chosen_result() -> Result | None:
+    """The line that is chosen in the list."""
+    listed = bpy.context.window_manager.delta_strip_results
+    if not 0 <= listed.index < len(listed.lines):
+        return None
+    return found.get(listed.lines[listed.index].folder)
+
+
+def folder_of(strip: Any) -> Path:
+    """The job folder of a result strip; where its frames are now comes first, it may have moved."""
+    beside = Path(source_files.absolute(strip.directory)).parent
+    named = Path(strip[result_import.JOB_KEY])
+    return beside if (beside / job_store.JOB).is_file() else named
+
+
+def strips_showing(folder: Path) -> list[strips.Place]:
+    """Strips of the open file that show a job's frames."""
+    return [
+        place
+        for scene in bpy.data.scenes
+        for place in strips.walk(scene)
+        if place.strip.get(result_import.JOB_KEY) and folder_of(place.strip) == folder
+    ]
+
+
+def insert(folder: Path, scene: Any, *, is_source_muted: bool = False) -> str:
+    """Put a result into the timeline: above its source, or at the playhead when that is gone.
+
+    Returns:
+        The new strip's name.
+
+    Raises:
+        EngineError: It cannot be read, another Blender is about to insert it, or no channel is
+            free.
+    """
+    job = job_store.load(folder)
+    placement = result_import.load_placement(folder)
+    if placement is None:
+        raise InvalidJobError(f"{folder} was not made by Blender.")
+    lock = job_store.claim(folder)
+    if lock is None:
+        raise InvalidJobError(
+            "A queue is about to insert this result itself.", hint="Wait a moment, or look there."
+        )
+    try:
+        name = result_import.import_result(
+            folder, job, placement, is_source_muted=is_source_muted
+        ) or result_import.import_at_playhead(folder, job, placement, scene)
+        job_store.mark_imported(folder)
+    finally:
+        lock.release()
+    return name
+
+
+def delete(folder: Path) -> None:
+    """Delete a result with all its files.
+
+    Raises:
+        EngineError: A strip of the open file shows it, or it cannot be deleted.
+    """
+    if shown := strips_showing(folder):
+        raise InvalidJobError(
+            f"“{shown[0].strip.name}” shows these frames.",
+            hint="Delete that strip first, and then the result.",
+        )
+    recovery.discard(folder)
+    refresh()
+
+
+class ResultOperator:
+    """An operator about the folder of one result; that of the chosen line when it is empty."""
+
+    job: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    @property
+    def folder(self) -> Path:
+        """The job folder.
+
+        Raises:
+            InvalidJobError: None is named, and none is chosen.
+        """
+        if self.job:
+            return Path(self.job)
+        result = chosen_result()
+        if result is None:
+            raise InvalidJobError("No result is chosen.", hint="Choose one in the list of results.")
+        return result.folder
+
+    def act(self, context: Any) -> str:
+        """Do it; returns what to report, empty for nothing."""
+        raise NotImplementedError
+
+    def execute(self, context: Any) -> set[str]:
+        """Do it, or say why not."""
+        try:
+            text = self.act(context)
+        except EngineError as error:
+            self.report({"ERROR"}, str(error))  # pyright: ignore[reportAttributeAccessIssue]
+            return {"CANCELLED"}
+        if text:
+            self.report({"INFO"}, text)  # pyright: ignore[reportAttributeAccessIssue]
+        jobs.redraw()
+        return {"FINISHED"}
+
+
+class DELTA_STRIP_OT_insert_result(ResultOperator, bpy.types.Operator):
+    """Put this result into the timeline above its source, or at the playhead when that is gone"""
+
+    bl_idname = "delta_strip.insert_result"
+    bl_label = "Insert Result"
+
+    mute_source: BoolProperty(
+        name="Mute Source",
+        description="Also mute the source strip, so that the result alone is seen",
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def description(cls, _context: Any, properties: Any) -> str:
+        """The tooltip of each of the two buttons."""
+        if properties.mute_source:
+            return "Put this result into the timeline above its source, and mute the source"
+        return (
+            "Put this result into the timeline above its source, or at the playhead when that "
+            "is gone"
+        )
+
+    def act(self, context: Any) -> str:
+        """Insert it."""
+        scene = strips.sequencer_scene(context)
+        name = insert(self.folder, scene, is_source_muted=self.mute_source)
+        recovery.scan_quietly()
+        return f"Inserted “{name}”."
+
+
+class DELTA_STRIP_OT_reuse_settings(ResultOperator, bpy.types.Operator):
+    """Set prompts, method, seed and everything else as they were for this result"""
+
+    bl_idname = "delta_strip.reuse_settings"
+    bl_label = "Reuse Settings"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    def act(self, context: Any) -> str:
+        """Copy the settings into the panel."""
+        scene = strips.sequencer_scene(context)
+        folder = self.folder
+        placement = result_import.load_placement(folder)
+        mask = placement.mask if placement else ""
+        notes = settings_reuse.apply(scene, job_store.load(folder), mask)
+        return " ".join(["The panel now has the settings of this result.", *notes])
+
+
+class DELTA_STRIP_OT_reveal_result(ResultOperator, bpy.types.Operator):
+    """Show the folder with the frames, the movie and the measurements of this result"""
+
+    bl_idname = "delta_strip.reveal_result"
+    bl_label = "Open Folder"
+
+    def act(self, _context: Any) -> str:
+        """Open it in the desktop's own program."""
+        folder = self.folder
+        if not folder.is_dir():
+            raise InvalidJobError(f"{folder} does not exist any more.")
+        bpy.ops.wm.path_open(filepath=str(folder))
+        return ""
+
+
+class DELTA_STRIP_OT_delete_result(ResultOperator, bpy.types.Operator):
+    """Delete this result and its frames from the disk. Not while a strip shows it"""
+
+    bl_idname = "delta_strip.delete_result"
+    bl_label = "Delete Result"
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Ask first: deleting cannot be undone."""
+        return context.window_manager.invoke_confirm(
+            self,
+            event,
+            title="Delete this result from the disk?",
+            message="This cannot be undone. Other .blend files that show it lose their frames.",
+            confirm_text="Delete",
+        )
+
+    def act(self, _context: Any) -> str:
+        """Delete it."""
+        delete(self.folder)
+        return ""
+
+
+class DELTA_STRIP_OT_refresh_results(bpy.types.Operator):
+    """Look again for finished edits, also those of other Blender windows"""
+
+    bl_idname = "delta_strip.refresh_results"
+    bl_label = "Refresh Results"
+
+    def execute(self, _context: Any) -> set[str]:
+        """Read the folders."""
+        try:
+            refresh()
+        except EngineError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+@persistent
+def _after_load(_path: Any) -> None:
+    found.clear()  # the list of the file that was open is gone with its window manager
+    refresh_quietly()
+
+
+CLASSES = (
+    DELTA_STRIP_PG_result,
+    DELTA_STRIP_PG_results,
+    DELTA_STRIP_OT_insert_result,
+    DELTA_STRIP_OT_reuse_settings,
+    DELTA_STRIP_OT_reveal_result,
+    DELTA_STRIP_OT_delete_result,
+    DELTA_STRIP_OT_refresh_results,
+)
+
+
+def register() -> None:
+    """Register the operators and the list."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    prop = PointerProperty(type=DELTA_STRIP_PG_results)
+    bpy.types.WindowManager.delta_strip_results = prop  # pyright: ignore[reportAttributeAccessIssue]
+    bpy.app.handlers.load_post.append(_after_load)
+    jobs.after_end.append(refresh_quietly)
+    if not bpy.app.background:
+        bpy.app.timers.register(refresh_quietly, first_interval=0.6)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    if bpy.app.timers.is_registered(refresh_quietly):
+        bpy.app.timers.unregister(refresh_quietly)
+    jobs.after_end.remove(refresh_quietly)
+    bpy.app.handlers.load_post.remove(_after_load)
+    del bpy.types.WindowManager.delta_strip_results  # pyright: ignore[reportAttributeAccessIssue]
+    found.clear()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
