@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from . import compare, edit, engine_setup, recovery, results, settings
+from . import compare, edit, engine_setup, recovery, result_buttons, results, settings
 
-_MODULES = (settings, engine_setup, edit, recovery, results, compare)
+_MODULES = (settings, engine_setup, edit, recovery, results, result_buttons, compare)
 
 
 def register() -> None:

@@ -85,7 +85,13 @@ def plan_export(
     is_media_space = has_media_space(place.strip) and (
         mask is None or fits(place, mask) or fills_scene(place)
     )
-    source = make_clip(place, range(first, end), SOURCE_FOLDER, is_media_space=is_media_space)
+    source = make_clip(
+        place,
+        range(first, end),
+        SOURCE_FOLDER,
+        is_media_space=is_media_space,
+        has_alpha=True,  # what the strip leaves open must not cover the strips below its result
+    )
     warnings = []
     if kind := foreign_kind(place.strip):
         warnings.append(
@@ -207,7 +213,7 @@ def make_clip(
     folder: str,
     *,
     is_media_space: bool,
-    has_alpha: bool = False,
+    has_alpha: bool,
 ) -> Clip:
     """The pictures a strip shows at these frames of the scene."""
     strip = place.strip

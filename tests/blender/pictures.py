@@ -49,6 +49,13 @@ def read_png(path: Path) -> np.ndarray:
     return pixels.reshape(height, width, channels)
 
 
+def read_rgb(path: Path) -> np.ndarray:
+    """`read_png` without alpha, which must be opaque all over."""
+    pixels = read_png(path)
+    assert (pixels[..., 3:] == 255).all()
+    return pixels[..., :3]
+
+
 def _unfilter(kind: int, line: np.ndarray, pixels: np.ndarray, y: int, channels: int) -> None:
     above = pixels[y - 1].astype(int) if y else np.zeros(line.size, int)
     if kind == 0:

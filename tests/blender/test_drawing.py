@@ -13,9 +13,9 @@ LIMIT_SECONDS = 0.02
 
 def quickest(function: Callable[[], object]) -> float:
     def once() -> float:
-        began = time.perf_counter()
+        began = time.process_time()  # a busy machine must not count
         function()
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     return min(once() for _ in range(5))
 
@@ -65,3 +65,16 @@ def test_a_first_or_last_file_that_is_missing_is_said_on_the_button(part, ready,
     select_only(ready, add_images(ready.sequence_editor, paths))
     paths[index].unlink()
     assert paths[index].name in part("operators.edit").why_not(ready)
+
+
+def test_looking_for_the_strips_of_a_result_does_not_slow_down_drawing(part, ready, tmp_path):
+    for n in range(1500):
+        add_effect(ready.sequence_editor, "COLOR", channel=1 + n % 100, start=1 + 20 * (n // 100))
+    imports, listed = part("operators.result_import"), part("operators.results")
+    placement = imports.Placement("no such key", "gone", ready.name, "", 1, 1, True, False)
+
+    def look() -> None:
+        assert imports.look_up_source(placement) is None
+        assert listed.strips_showing(tmp_path) == []
+
+    assert quickest(look) < LIMIT_SECONDS

@@ -13,7 +13,7 @@ import pytest
 
 from tests.blender.conftest import MODULE, ROOT
 from tests.blender.editing import poll_until, press_edit, refused, results, start
-from tests.blender.pictures import frame, read_png, write_sequence
+from tests.blender.pictures import frame, read_png, read_rgb, write_sequence
 from tests.blender.timeline import (
     add_effect,
     add_images,
@@ -89,7 +89,7 @@ def test_a_rendered_strip_comes_back_exactly_and_without_its_changes_twice(scene
     assert result.use_flip_x
     assert not result.use_reverse_frames
     for index, element in enumerate(result.elements):
-        assert np.array_equal(read_png(Path(result.directory) / element.filename), frame(5 - index))
+        assert np.array_equal(read_rgb(Path(result.directory) / element.filename), frame(5 - index))
 
 
 def test_a_meta_strips_result_fills_the_scene_at_its_place(scene, clip):

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from tests.blender.pictures import frame, read_png, write_png, write_sequence
+from tests.blender.pictures import frame, read_png, read_rgb, write_png, write_sequence
 from tests.blender.timeline import add_effect, add_images, add_movie, children, trim
 
 
@@ -114,7 +114,7 @@ def test_a_modified_or_retimed_strip_is_rendered_at_its_own_size(
     folder = rendered(part, tmp_path, plan)
     assert plan.is_media_space
     for name, number in zip(plan.source.media.files, expected, strict=True):
-        assert np.array_equal(read_png(folder / "source" / name), frame(number))
+        assert np.array_equal(read_rgb(folder / "source" / name), frame(number))
 
 
 def test_a_meta_strip_is_rendered_exactly_as_the_scene_shows_it(part, scene, export, tmp_path):
@@ -130,7 +130,7 @@ def test_a_meta_strip_is_rendered_exactly_as_the_scene_shows_it(part, scene, exp
     # Before 5.0 a meta strip made by a script keeps a content of one frame, and holds it.
     shown = (1, 2, 3) if bpy.app.version >= (5, 0) else (0, 0, 0)
     for index, number in enumerate(shown):
-        picture = read_png(folder / "source" / plan.source.media.files[index])
+        picture = read_rgb(folder / "source" / plan.source.media.files[index])
         assert np.array_equal(picture, frame(number))
 
 
@@ -141,7 +141,7 @@ def test_an_effect_strip_is_rendered_although_its_input_is_muted(part, scene, ex
     plan = export.plan_export(place_of(part, scene, effect))
     folder = rendered(part, tmp_path, plan)
     for number, name in enumerate(plan.source.media.files):
-        assert np.array_equal(read_png(folder / "source" / name), frame(number))
+        assert np.array_equal(read_rgb(folder / "source" / name), frame(number))
 
 
 def test_frames_before_zero_are_rendered_too(part, scene, export, tmp_path):
@@ -150,7 +150,7 @@ def test_frames_before_zero_are_rendered_too(part, scene, export, tmp_path):
     plan = export.plan_export(place_of(part, scene, strip))
     folder = rendered(part, tmp_path, plan)
     for name, number in zip(plan.source.media.files, (3, 2, 1, 0), strict=True):
-        assert np.array_equal(read_png(folder / "source" / name), frame(number))
+        assert np.array_equal(read_rgb(folder / "source" / name), frame(number))
 
 
 def test_the_open_file_stays_as_it_was_when_a_copy_is_rendered(part, scene, export, tmp_path):
@@ -197,8 +197,10 @@ def test_a_mask_placed_differently_makes_both_as_the_scene_shows_them(
     assert "placed differently" in plan.warnings[0]
     folder = rendered(part, tmp_path, plan)
     picture = read_png(folder / "source" / "000002.png")
-    assert picture.shape == (60, 80, 3)
-    assert np.array_equal(picture[6:54, 8:72], frame(1))
+    assert picture.shape == (60, 80, 4)
+    assert np.array_equal(picture[6:54, 8:72, :3], frame(1))
+    assert (picture[6:54, 8:72, 3] == 255).all()
+    assert (picture[:6] == 0).all()  # what the strip leaves open stays open
     assert (read_png(folder / "mask" / "000001.png") == 255).all()
     assert plan.mask.media.frames == (0, 0)
 
@@ -243,4 +245,4 @@ def test_the_movie_maker_of_these_tests_is_exact(movie, part, scene, export, tmp
     plan = export.plan_export(place_of(part, scene, strip))
     folder = rendered(part, tmp_path, plan)
     for index, name in enumerate(plan.source.media.files):
-        assert np.array_equal(read_png(folder / "source" / name), frame(23 - index))
+        assert np.array_equal(read_rgb(folder / "source" / name), frame(23 - index))

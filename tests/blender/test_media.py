@@ -10,7 +10,7 @@ import pytest
 
 from tests.blender.conftest import ROOT
 from tests.blender.movies import make_grey_movie
-from tests.blender.pictures import read_png
+from tests.blender.pictures import read_rgb
 from tests.blender.timeline import add_images, add_movie
 
 
@@ -38,7 +38,7 @@ def test_a_movie_of_varying_frame_rate_is_rendered_as_blender_shows_it(
     plan = plan_of(part, scene, add_movie(scene.sequence_editor, path))
     assert plan.source.media.kind == "images"
     folder = rendered(part, tmp_path / "job", plan)
-    pictures = [read_png(folder / "source" / name) for name in plan.source.media.files]
+    pictures = [read_rgb(folder / "source" / name) for name in plan.source.media.files]
     numbers = [round((np.median(picture) - 20) / 10) for picture in pictures]
     assert len(numbers) == 30
     assert numbers[:10] == list(range(10))
@@ -69,7 +69,7 @@ def test_pictures_that_only_blender_reads_are_rendered_with_a_notice(
     assert "8-bit sRGB" in plan.warnings[0]
     assert suffix.upper() in plan.warnings[0]
     folder = rendered(part, tmp_path / "job", plan)
-    picture = read_png(folder / "source" / "000001.png")
+    picture = read_rgb(folder / "source" / "000001.png")
     assert picture.shape == (48, 64, 3)
     assert np.ptp(picture) <= 2
     assert picture.mean() > 60

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every kind of strip: edited without changing anything, its result shows exactly what it showed.
+
+The stand-in for the engine copies its pictures, so whatever differs was lost on the way there or
+back: in the frame map, the second Blender's rendering, or the placement of the result.
+"""
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from tests.blender.editing import press_edit, refused, results
+from tests.blender.pictures import read_png, write_png, write_sequence
+from tests.blender.timeline import (
+    add_effect,
+    add_images,
+    children,
+    left,
+    right,
+    select_only,
+    trim,
+)
+
+START, LENGTH = 10, 6
+
+
+def images(scene, tmp_path, **options):
+    paths = write_sequence(tmp_path / "Bilder ä", LENGTH)
+    return add_images(scene.sequence_editor, paths, start=START, **options)
+
+
+def image_sequence(scene, tmp_path):
+    return images(scene, tmp_path)
+
+
+def still(scene, tmp_path):
+    paths = write_sequence(tmp_path / "still", 1)
+    strip = add_images(scene.sequence_editor, paths, start=START)
+    trim(strip, START, START + 4)
+    return strip
+
+
+def trimmed(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    trim(strip, START + 1, START + 4)
+    return strip
+
+
+def held_before_and_after(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    trim(strip, START - 2, START + LENGTH + 2)
+    return strip
+
+
+def cut_off_for_good(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    name = (
+        "content_trim_start" if hasattr(strip, "content_trim_start") else "animation_offset_start"
+    )
+    setattr(strip, name, 2)
+    return strip
+
+
+def flipped(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.use_flip_x = strip.use_flip_y = True
+    return strip
+
+
+def cropped(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.crop.min_x, strip.crop.max_y = 12, 7
+    return strip
+
+
+def transformed(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.transform.scale_x, strip.transform.scale_y = 0.5, 1.5
+    strip.transform.offset_x, strip.transform.rotation = -9, 0.3
+    return strip
+
+
+def other_size(scene, tmp_path):
+    scene.render.resolution_x, scene.render.resolution_y = 90, 40
+    return images(scene, tmp_path)
+
+
+def tinted(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.color_multiply, strip.color_saturation, strip.blend_alpha = 0.6, 0.3, 0.8
+    return strip
+
+
+def reversed_order(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.use_reverse_frames = strip.use_flip_x = True
+    return strip
+
+
+def strobed(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.strobe = 2
+    return strip
+
+
+def with_modifier(scene, tmp_path):
+    if hasattr(bpy.context.workspace, "sequencer_scene"):
+        bpy.context.workspace.sequencer_scene = scene  # 5.0 crashes without one
+    strip = images(scene, tmp_path)
+    strip.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 0.2
+    strip.crop.min_y = 5
+    return strip
+
+
+def with_proxy(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.use_proxy = True
+    strip.proxy.build_25 = strip.proxy.build_50 = True
+    return strip
+
+
+def on_a_muted_channel(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.use_reverse_frames = True  # so that it is rendered
+    return strip
+
+
+def see_through(scene, tmp_path):
+    (tmp_path / "alpha").mkdir()
+    random = np.random.default_rng(4)
+    paths = [tmp_path / "alpha" / f"{number}.png" for number in range(3)]
+    for path in paths:
+        pixels = random.integers(0, 256, (48, 64, 4), dtype=np.uint8)
+        pixels[..., 3] = random.choice([0, 255], (48, 64))
+        write_png(path, pixels)
+    return add_images(scene.sequence_editor, paths, start=START)
+
+
+def see_through_and_reversed(scene, tmp_path):
+    strip = see_through(scene, tmp_path)
+    strip.use_reverse_frames = True
+    return strip
+
+
+def colour(scene, _tmp_path):
+    strip = add_effect(scene.sequence_editor, "COLOR", channel=1, start=START, length=3)
+    strip.color = (0.1, 0.5, 0.9)
+    return strip
+
+
+def small_colour(scene, tmp_path):
+    strip = colour(scene, tmp_path)
+    strip.transform.scale_x = 0.5
+    return strip
+
+
+def text(scene, _tmp_path):
+    strip = add_effect(scene.sequence_editor, "TEXT", channel=1, start=START, length=2)
+    strip.text = "Ä"
+    strip.font_size = 30
+    return strip
+
+
+def blur(scene, tmp_path):
+    source = images(scene, tmp_path)
+    strip = add_effect(scene.sequence_editor, "GAUSSIAN_BLUR", channel=2, inputs=[source])
+    strip.size_x = strip.size_y = 3
+    return strip
+
+
+def speed(scene, tmp_path):
+    source = images(scene, tmp_path)
+    strip = add_effect(scene.sequence_editor, "SPEED", channel=2, inputs=[source])
+    strip.speed_control, strip.speed_factor = "MULTIPLY", 2.0
+    return strip
+
+
+def cross(scene, tmp_path):
+    first = images(scene, tmp_path)
+    second = add_effect(scene.sequence_editor, "COLOR", channel=2, start=START + 3, length=6)
+    return add_effect(
+        scene.sequence_editor, "CROSS", channel=3, start=START + 3, inputs=[first, second]
+    )
+
+
+def meta(scene, tmp_path):
+    strip = children(scene.sequence_editor).new_meta(name="meta", channel=3, frame_start=START)
+    images(scene, tmp_path).move_to_meta(strip)
+    trim(strip, START, START + LENGTH)
+    return strip
+
+
+def small_meta(scene, tmp_path):
+    strip = meta(scene, tmp_path)
+    strip.transform.scale_x = strip.transform.scale_y = 0.5
+    return strip
+
+
+def scene_strip(scene, tmp_path):
+    other = bpy.data.scenes.new("Other scene")
+    other.render.resolution_x, other.render.resolution_y = 64, 48
+    other.view_settings.view_transform = "Standard"
+    other.frame_start, other.frame_end = 1, 4
+    add_images(other.sequence_editor_create(), write_sequence(tmp_path / "other", 4))
+    strip = children(scene.sequence_editor).new_scene("scene", other, 1, START)
+    strip.scene_input = "SEQUENCER"
+    return strip
+
+
+KINDS = [
+    *(image_sequence, still, trimmed, held_before_and_after, cut_off_for_good, flipped, cropped),
+    *(transformed, other_size, tinted, reversed_order, strobed, with_modifier, with_proxy),
+    *(on_a_muted_channel, see_through, see_through_and_reversed, colour, small_colour, text, blur),
+    *(speed, cross, meta, small_meta, scene_strip),
+]
+
+
+def shown(scene, strip, folder: Path, *, over: str = "") -> list[np.ndarray]:
+    """What the scene shows of one strip alone, over a coloured ground; inputs stay muted."""
+    for other in children(scene.sequence_editor):
+        other.mute = other != strip and other.name != over
+    render = scene.render
+    render.filepath = str(folder / "shown######")
+    render.resolution_percentage, render.dither_intensity = 100, 0.0
+    scene.view_settings.view_transform = "Standard"
+    if hasattr(render.image_settings, "media_type"):
+        render.image_settings.media_type = "IMAGE"
+    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
+    scene.frame_start, scene.frame_end = left(strip), right(strip) - 1
+    bpy.ops.render.render(animation=True, scene=scene.name)
+    frames = range(scene.frame_start, scene.frame_end + 1)
+    return [read_png(Path(render.frame_path(frame=frame))) for frame in frames]
+
+
+@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+def test_the_result_of_no_change_shows_exactly_what_the_strip_showed(
+    scene, fake, tmp_path, make, queue
+):
+    strip = make(scene, tmp_path)
+    ground = add_effect(scene.sequence_editor, "COLOR", channel=1, start=1, length=60)
+    for other in children(scene.sequence_editor):
+        other.channel += 0 if other == ground else 10
+    ground.color, ground.name = (0.2, 0.7, 0.4), "ground"
+    select_only(scene, strip)
+    if make is on_a_muted_channel:
+        scene.sequence_editor.channels[strip.channel].mute = True
+    span, name = (left(strip), right(strip)), strip.name
+    assert press_edit() == {"FINISHED"}, queue.jobs[0].message
+    scene.sequence_editor.channels[strip.channel].mute = False
+    (result,) = results(scene)
+    assert (left(result), right(result)) == span
+    before = shown(scene, children(scene.sequence_editor)[name], tmp_path / "before", over="ground")
+    after = shown(scene, result, tmp_path / "after", over="ground")
+    for number, (one, other) in enumerate(zip(before, after, strict=True)):
+        worst = np.abs(one.astype(int) - other.astype(int)).max()
+        assert worst == 0, f"frame {number} differs by up to {worst}/255"
+
+
+def test_a_muted_strip_is_edited_and_its_result_is_seen(scene, fake, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.mute = strip.use_reverse_frames = True
+    select_only(scene, strip)
+    press_edit()
+    (result,) = results(scene)
+    assert strip.mute
+    assert not result.mute
+    assert read_png(Path(result.directory) / result.elements[0].filename).any()
+
+
+def test_several_kinds_in_one_selection_each_get_their_result(scene, fake, tmp_path):
+    chosen = [text(scene, tmp_path), small_meta(scene, tmp_path)]
+    chosen[0].channel = 8
+    select_only(scene, *chosen)
+    assert press_edit() == {"FINISHED"}
+    assert sorted((s.channel, left(s), right(s)) for s in results(scene)) == [
+        (4, START, START + LENGTH),
+        (9, START, START + 2),
+    ]
+
+
+def test_one_strip_that_cannot_be_edited_keeps_the_others_from_being_queued(
+    scene, fake, tmp_path, queue
+):
+    good = images(scene, tmp_path)
+    bad = colour(scene, tmp_path)
+    bad.channel, bad.lock, bad.name = 5, True, "locked one"
+    select_only(scene, good, bad)
+    assert "“locked one”" in refused()
+    assert queue.jobs == []
