@@ -22,8 +22,9 @@ from demo.world import Clip as TrueClip
 from demo.world import render, render_backgrounds
 from engine.backbones.base import Backbone
 from engine.editing.composite import composite
-from engine.editing.edit import Clip, Edit
+from engine.editing.edit import Edit
 from engine.editing.smoothing import steadied
+from engine.editing.state import Clip
 from engine.job import EditSettings
 from engine.video.masks import latent_mask
 

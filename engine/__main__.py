@@ -14,7 +14,7 @@ from typing import Any
 
 from . import errors, job_store
 from .client import ENGINE_VARIABLES
-from .command_line import PROGRAM, make_parser, read_edit_command, wants_json
+from .command_line import PROGRAM, EditCommand, make_parser, read_edit_command, wants_json
 from .console import cancel_on_interrupt, print_error, tell
 from .environment import MARKER, verify
 from .environment_setup import run_setup
@@ -25,7 +25,7 @@ from .registry import find_backbone, installed_backbones
 from .reporter import ProtocolReporter, Reporter
 from .request import EditRequest
 from .schema import dumps
-from .server import Channel, run_held, run_one, serve
+from .server import Channel, RunJob, run_held, run_one, serve
 
 EXTENSION_ROOT = Path(__file__).resolve().parent.parent
 LOCKS = EXTENSION_ROOT / "vendor" / "locks"
@@ -82,7 +82,7 @@ def _edit(arguments: argparse.Namespace) -> int:
             raise
         if note:
             print(note, file=sys.stderr)
-        end = _finish(plan, job_dir, send, cancel)
+        end = _finish(plan, job_dir, send, cancel, command)
     if send:
         send(end)
     return tell(end, is_json=send is not None)
@@ -100,13 +100,15 @@ def _make_job(request: EditRequest) -> EditJob:
         ) from error
 
 
-def _finish(plan: Plan, job_dir: Path, send: Send | None, cancel: threading.Event) -> Message:
+def _finish(
+    plan: Plan, job_dir: Path, send: Send | None, cancel: threading.Event, command: EditCommand
+) -> Message:
     """Run a folder that is prepared and held, unless it is done."""
     if plan == "done":
         print(f"{job_dir} has the result of this edit already.", file=sys.stderr)
         return Done(str(job_dir), str(job_dir / job_store.RESULT))
-    from .editing.run import run_job
-
+    folder = command.references.expanduser().absolute() if command.references else None
+    run_job = _runner(folder, command.references_mb if folder else 0)
     if send:
         reporter = ProtocolReporter(send, job=str(job_dir), cancel=cancel)
         return run_held(job_dir, run_job, reporter)
@@ -116,18 +118,35 @@ def _finish(plan: Plan, job_dir: Path, send: Send | None, cancel: threading.Even
         return run_held(job_dir, run_job, reporter)
 
 
+def _runner(references: Path | None, references_mb: int, backbones: Any = None) -> RunJob:
+    """What runs a job; imports torch.
+
+    Args:
+        references: Folder of references; none: “references” beside the job folder.
+        references_mb: Most that it may take; 0: nothing is kept.
+        backbones: Keeps models loaded between jobs.
+    """
+    from .editing.references import FOLDER, ReferenceStore
+    from .editing.run import run_job
+
+    def run(job_dir: Path, reporter: Reporter) -> Path:
+        folder = references or job_dir.parent / FOLDER
+        store = ReferenceStore(folder, references_mb * 10**6) if references_mb > 0 else None
+        return run_job(job_dir, reporter, backbones=backbones, store=store)
+
+    return run
+
+
 def _run(arguments: argparse.Namespace) -> int:
     send = Channel().send
     job_dir = arguments.job_dir.expanduser().absolute()
     reporter = ProtocolReporter(send, job=str(job_dir), cancel=cancel_on_interrupt())
-    from .editing.run import run_job
-
-    end = run_one(job_dir, run_job, reporter)
+    end = run_one(job_dir, _runner(None, arguments.references_mb), reporter)
     send(end)
     return tell(end, is_json=True)
 
 
-def _serve(_arguments: argparse.Namespace) -> int:
+def _serve(arguments: argparse.Namespace) -> int:
     loaded: list[Any] = []  # the models; made by `prepare`, once torch is there
 
     def prepare() -> Ready:
@@ -141,9 +160,7 @@ def _serve(_arguments: argparse.Namespace) -> int:
         return ready()
 
     def run_job(job_dir: Path, reporter: Reporter) -> Path:
-        from .editing.run import run_job
-
-        return run_job(job_dir, reporter, backbones=loaded[0])
+        return _runner(None, arguments.references_mb, loaded[0])(job_dir, reporter)
 
     code = serve(run_job, prepare=prepare, unload=lambda: loaded[0].unload())
     sys.stderr.flush()

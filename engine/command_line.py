@@ -32,12 +32,16 @@ class EditCommand:
         output: Folder of the results.
         overwrite: Whether to replace what is in it.
         is_json: Messages as JSON lines on stdout instead of a progress bar.
+        references: Folder that keeps what another edit of the clip can use again; none: nothing.
+        references_mb: Most that it may take.
     """
 
     request: EditRequest
     output: Path
     overwrite: bool
     is_json: bool
+    references: Path | None
+    references_mb: int
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,10 @@ _OPTIONS: dict[str, _Option] = {
     "size": _Option("WxH", "size the model works at, in px", _pair("x", "512x288")),
     "device": _Option(_choice(Device)[0], "where the model runs", _choice(Device)[1]),
     "precision": _Option(_choice(Precision)[0], "number format", _choice(Precision)[1]),
+    "references": _Option(
+        "DIR", "keep here what another target prompt on this clip can use again", _text
+    ),
+    "references_mb": _Option("N", "most that this folder may take, in MB", _whole),
     "threads": _Option("N", "CPU threads; another number gives slightly other pixels", _whole),
 }
 _FLAGS = {
@@ -114,6 +122,9 @@ _FLAGS = {
     "overwrite": "replace what an earlier run left in the folder",
     "json": "JSON lines on stdout instead of a progress bar",
 }
+REFERENCES_MB = 1024
+"""Size limit of a folder of references."""
+
 _NEEDED = ("clip", "source", "target", "output")
 
 
@@ -136,7 +147,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     run = commands.add_parser("run", help="run a job folder; JSON lines on stdout")
     run.add_argument("job_dir", type=Path, metavar="JOB_DIR")
-    commands.add_parser("serve", help="take jobs as JSON lines on stdin")
+    serve = commands.add_parser("serve", help="take jobs as JSON lines on stdin")
+    for command in (run, serve):
+        command.add_argument(
+            "--references-mb",
+            type=int,
+            default=REFERENCES_MB,
+            metavar="N",
+            help="most that “references” beside the job folders may take, in MB; 0: nothing kept",
+        )
     commands.add_parser("probe", help="devices, versions and backbones as JSON")
     return parser
 
@@ -172,6 +191,8 @@ def read_edit_command(arguments: Mapping[str, Any]) -> EditCommand:
             settings[name] = values.pop(name)
     output, overwrite = Path(values.pop("output")), values.pop("overwrite", False)
     is_json = values.pop("json", False)
+    references = values.pop("references", None)
+    references_mb = values.pop("references_mb", REFERENCES_MB)
     renamed = {"source": "source_prompt", "target": "target_prompt", "feather": "feather_px"}
     request = EditRequest(
         clip=Path(values.pop("clip")),
@@ -179,7 +200,14 @@ def read_edit_command(arguments: Mapping[str, Any]) -> EditCommand:
         settings=settings,
         **{renamed.get(name, name): value for name, value in values.items()},
     )
-    return EditCommand(request=request, output=output, overwrite=overwrite, is_json=is_json)
+    return EditCommand(
+        request=request,
+        output=output,
+        overwrite=overwrite,
+        is_json=is_json,
+        references=Path(references) if references else None,
+        references_mb=references_mb,
+    )
 
 
 def wants_json(arguments: Mapping[str, Any]) -> bool:

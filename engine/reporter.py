@@ -81,3 +81,19 @@ class ProtocolReporter(Reporter):
         """Return at once, or raise `CancelledError` when a cancel was asked for."""
         if self._cancel.is_set():
             raise CancelledError("The job was cancelled.")
+
+
+class NotingReporter(Reporter):
+    """Passes everything on, and keeps the warnings for result.json."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.warnings: list[dict[str, str]] = []
+        self.stage = reporter.stage
+        self.progress = reporter.progress
+        self.check_cancelled = reporter.check_cancelled
+
+    def warning(self, message: str, *, hint: str = "") -> None:
+        """Keep and pass on."""
+        self.warnings.append({"message": message, "hint": hint})
+        self._reporter.warning(message, hint=hint)

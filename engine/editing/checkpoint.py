@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,33 +12,11 @@ from safetensors.torch import save
 
 from ..atomic_file import write_atomic
 from ..job_store import CHECKPOINT
-from ..registry import BackboneCard
 from ..schema import dumps, loads
-from .edit import EditState
+from .state import EditState
 
 _TENSORS = ("z_target", "z_average", "first_moment", "second_moment")
 _NUMBERS = [f.name for f in fields(EditState) if f.name not in _TENSORS]
-
-
-def identity_of(
-    job_text: str, cards: Sequence[BackboneCard], size: tuple[int, int], machine: tuple[str, ...]
-) -> str:
-    """A hash of everything the latents depend on.
-
-    Args:
-        job_text: job.json.
-        cards: The backbones; their files' names and sizes count.
-        size: Working width and height, in px.
-        machine: Device, precision and versions as resolved: another arithmetic is another edit.
-    """
-    digest = hashlib.sha256(job_text.encode())
-    for card in cards:
-        for path in sorted(p for p in card.folder.rglob("*") if p.is_file()):
-            # Names and sizes, not contents: hashing gigabytes at every start would cost more than
-            # a step.
-            digest.update(f"{path.relative_to(card.folder)} {path.stat().st_size}\n".encode())
-    digest.update(f"{size} {machine}".encode())
-    return digest.hexdigest()
 
 
 def save_checkpoint(job_dir: Path, state: EditState, identity: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ from ..guidance.methods import make_guidance
 from ..guidance.randomness import draw_phase, draw_timestep, frame_noise
 from ..job import EditSettings, Method
 from .probe import Probes
+from .references import References
+from .state import Clip, EditState
 from .windows import WindowAverage, tile
 
 NO_WEIGHTS = (0.0, 0.0)
@@ -35,55 +37,6 @@ ADAM_EPSILON = 1e-8
 
 CALIBRATION_STEP = -100
 """Key of the calibration's noise: apart from the steps' (0 up) and the probes' (-1 down)."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A clip in latent space.
-
-    Attributes:
-        z_source: Latents of the source, `(frames, channels, h, w)`, float32.
-        mask: 1 = may change, `(frames, 1, h, w)`.
-        media_frames: Index of each frame in its medium (keys the noise).
-    """
-
-    z_source: Tensor
-    mask: Tensor
-    media_frames: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class EditState:
-    """Everything an interrupted optimisation needs to go on as if nothing had happened.
-
-    Attributes:
-        z_target: Latents of the target, `(frames, channels, h, w)`, float32.
-        z_average: Their running mean, same shape: the result.
-        step: Steps done.
-        effective_step: η, the coefficient on the gradient.
-        term_weights: What the guidance measured at the start; see `Guidance.calibrate`.
-        start_preference: The model's preference for the target prompt at the source.
-        progress: Last measured progress of the edit: 0 at the source, 1 when the model prefers the
-            target as much as it preferred the source.
-        is_finished: Whether the stopping rule or the last step was reached.
-        gradient_norms: ‖∇L‖₂ of every step.
-        update_norms: ‖Δz‖₂ of every step.
-        first_moment: Adam's running mean of the gradient, shape of the latents; else empty.
-        second_moment: Adam's running mean of its square; else empty.
-    """
-
-    z_target: Tensor
-    z_average: Tensor
-    step: int = 0
-    effective_step: float = 0.0
-    start_preference: float = 0.0
-    progress: float = 0.0
-    is_finished: bool = False
-    gradient_norms: tuple[float, ...] = field(default=())
-    update_norms: tuple[float, ...] = field(default=())
-    term_weights: tuple[float, ...] = field(default=())
-    first_moment: Tensor = field(default_factory=lambda: torch.zeros(0))
-    second_moment: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 class Edit:
@@ -98,6 +51,8 @@ class Edit:
         seed: Of noise, timesteps and window phases.
         method: Name of the guidance.
         image_backbone: The image model of `assd`.
+        references: Keeps the source branch's part of every step for the next edit; none: nothing
+            is kept.
         check: Called before every window's model calls; raises to cancel.
 
     Raises:
@@ -115,6 +70,7 @@ class Edit:
         seed: int,
         method: Method = "dds",
         image_backbone: Backbone | None = None,
+        references: References | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._backbone = backbone
@@ -122,6 +78,7 @@ class Edit:
         self._settings = settings
         self._seed = seed
         self._check = check
+        self._references = references
         prompts = (source_prompt, target_prompt)
         self._guidance = make_guidance(
             method, backbone, prompts, settings, image_backbone=image_backbone
@@ -212,7 +169,17 @@ class Edit:
         for window in tile(len(clip.mask), length, draw_phase(self._seed, step, length)):
             self._check()
             window_step = self._window_step(window, state.z_target, step, timestep)
-            average.add(window, self._guidance.gradient(window_step, state.term_weights))
+            reference = None
+            if self._references is not None:
+                reference = self._references.get(
+                    self._guidance,
+                    window_step,
+                    state.term_weights,
+                    step=step,
+                    frame=window.start,
+                )
+            gradient = self._guidance.gradient(window_step, state.term_weights, reference)
+            average.add(window, gradient)
         return average.mean()
 
     def _window_step(self, window: range, z_target: Tensor, step: int, timestep: int) -> WindowStep:

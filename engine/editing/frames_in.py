@@ -20,7 +20,7 @@ from ..reporter import Reporter
 from ..video.frames import read_frames
 from ..video.geometry import WorkingSize, working_size
 from ..video.masks import latent_mask, read_masks
-from .edit import Clip
+from .state import Clip
 
 Warn = Callable[[str, str], None]
 

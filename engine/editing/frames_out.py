@@ -20,9 +20,9 @@ from ..video.geometry import WorkingSize
 from ..video.sheet import ContactSheet
 from ..video.writing import MovieWriter, write_frame
 from .composite import composite
-from .edit import Clip
 from .frames_in import SourceFrame, source_frames
 from .smoothing import DecodedPair, steadied
+from .state import Clip
 
 
 def write_result_frames(

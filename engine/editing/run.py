@@ -25,13 +25,17 @@ from ..backbones.loading import (
 from ..errors import CancelledError, OutOfMemoryError
 from ..job import EditJob
 from ..protocol import StageName
-from ..registry import find_backbone
-from ..reporter import Reporter
+from ..registry import BackboneCard, find_backbone
+from ..reporter import NotingReporter, Reporter
 from ..schema import dumps
-from .checkpoint import identity_of, load_checkpoint, remove_checkpoint, save_checkpoint
-from .edit import Clip, Edit, EditState
+from .checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
+from .edit import Edit
 from .frames_in import encode_clip
 from .frames_out import write_result_frames
+from .identity import identity_of, reference_identity
+from .references import References, ReferenceStore
+from .state import Clip, EditState
+from .windows import tile
 
 CHECKPOINT_SECONDS = 10.0
 """Most work that a crash can cost."""
@@ -44,13 +48,20 @@ SMALLER = 0.5
 """Share of the working area that is tried once after the memory ran out."""
 
 
-def run_job(job_dir: Path, reporter: Reporter, *, backbones: LoadedBackbones | None = None) -> Path:
+def run_job(
+    job_dir: Path,
+    reporter: Reporter,
+    *,
+    backbones: LoadedBackbones | None = None,
+    store: ReferenceStore | None = None,
+) -> Path:
     """Run the job in a folder to its end, from its checkpoint where there is one.
 
     Args:
         job_dir: The job folder.
         reporter: Told about stages, progress and warnings; may cancel.
         backbones: Keeps models loaded between jobs.
+        store: Keeps what the next edit of the same clip can use again; none: nothing is kept.
 
     Returns:
         The path of result.json, which is written last.
@@ -60,7 +71,7 @@ def run_job(job_dir: Path, reporter: Reporter, *, backbones: LoadedBackbones | N
     """
     job = job_store.load(job_dir)
     torch.set_num_threads(job.threads)
-    run = _Run(job, job_dir, reporter, backbones or LoadedBackbones())
+    run = _Run(job, job_dir, reporter, backbones or LoadedBackbones(), store)
     try:
         return run.execute(scale=1.0)
     except (RuntimeError, MemoryError) as error:
@@ -97,12 +108,19 @@ class _Run:
     """One attempt's stages, and the notes that become result.json."""
 
     def __init__(
-        self, job: EditJob, job_dir: Path, reporter: Reporter, backbones: LoadedBackbones
+        self,
+        job: EditJob,
+        job_dir: Path,
+        reporter: Reporter,
+        backbones: LoadedBackbones,
+        store: ReferenceStore | None,
     ) -> None:
         self.job = job
         self.job_dir = job_dir
-        self.reporter = _NotingReporter(reporter)
+        self.reporter = NotingReporter(reporter)
         self.backbones = backbones
+        self.store = store
+        self.references_read = 0
         self.card = find_backbone(job.backbone)
         self.device = choose_device(job.device)
         self.dtype = choose_dtype(job.precision, self.device)
@@ -149,6 +167,9 @@ class _Run:
         job = self.job
         self._warn_about_long_prompts(backbone)
         image = self._image_backbone(backbone)
+        machine = (self.device.type, str(self.dtype), torch.__version__)
+        cards = [self.card] if image is None else [self.card, image.card]
+        references = self._references(clip, cards, working, machine)
         edit = Edit(
             backbone,
             clip,
@@ -158,10 +179,9 @@ class _Run:
             seed=job.seed,
             method=job.method,
             image_backbone=image,
+            references=references,
             check=self.reporter.check_cancelled,
         )
-        machine = (self.device.type, str(self.dtype), torch.__version__)
-        cards = [self.card] if image is None else [self.card, image.card]
         identity = identity_of(dumps(job), cards, working, machine)
         state = load_checkpoint(self.job_dir, identity, backbone.device) or edit.start()
         saved = time.monotonic()
@@ -177,8 +197,26 @@ class _Run:
             save_checkpoint(self.job_dir, state, identity)
             raise
         save_checkpoint(self.job_dir, state, identity)
+        self.references_read = references.read_count if references else 0
         self._warn_about_little_progress(state)
         return state
+
+    def _references(
+        self,
+        clip: Clip,
+        cards: list[BackboneCard],
+        working: tuple[int, int],
+        machine: tuple[str, ...],
+    ) -> References | None:
+        if self.store is None:
+            return None
+        windows = len(tile(len(clip.mask), self.card.window_frames, 1))
+        return References(
+            self.store,
+            reference_identity(self.job, clip.z_source, cards, working, machine),
+            count=windows * self.job.settings.steps,
+            warn=lambda message, hint: self.reporter.warning(message, hint=hint),
+        )
 
     def _image_backbone(self, backbone: Backbone) -> Backbone | None:
         own = self.job.settings.assd
@@ -238,6 +276,7 @@ class _Run:
             "term_weights": list(state.term_weights),
             "gradient_norms": list(state.gradient_norms),
             "update_norms": list(state.update_norms),
+            "references_read": self.references_read,
             "seconds": self.seconds,
             "warnings": self.reporter.warnings,
             "machine": {
@@ -251,19 +290,3 @@ class _Run:
                 "diffusers": diffusers.__version__,
             },
         }
-
-
-class _NotingReporter(Reporter):
-    """Passes everything on, and keeps the warnings for result.json."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-        self.warnings: list[dict[str, str]] = []
-        self.stage = reporter.stage
-        self.progress = reporter.progress
-        self.check_cancelled = reporter.check_cancelled
-
-    def warning(self, message: str, *, hint: str = "") -> None:
-        """Keep and pass on."""
-        self.warnings.append({"message": message, "hint": hint})
-        self._reporter.warning(message, hint=hint)

@@ -23,104 +23,115 @@ text's own description fits the opposite sign (`above`), which is the other read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..backbones.base import Backbone, Fusion, Recording
-from .dds import Branch, delta_denoising_score, guided_noise_pred
+from ..errors import InvalidJobError
+from ..job import EditSettings
+from .base import Guidance, Reference, WindowStep
+from .dds import GUIDED, DeltaDenoising
 
 Reading = Literal["below", "above"]
 
-
-@dataclass(frozen=True)
-class Sliding:
-    """Eq. 8 and 9.
-
-    Attributes:
-        centre: γ₀, of the frame itself; its neighbours share the rest. 1 smooths nothing.
-        threshold: τ, in standard deviations of |ε − ε̂|.
-        reading: Which side of the threshold is smoothed.
-    """
-
-    centre: float
-    threshold: float
-    reading: Reading = "below"
+KEYS, VALUES, IMAGE = "keys.", "values.", "image."
+"""Beginnings of names in a reference: the fused sites' keys and values, the image model's part."""
 
 
-@dataclass(frozen=True)
-class ImageGuidance:
-    """Eq. 14 and 15.
-
-    Attributes:
-        backbone: ε_Ω.
-        source: The source's latents, with this model's embeddings of the source prompt.
-        target: Likewise the target's.
-        weight: Of its gradient; the paper has 1.
-    """
-
-    backbone: Backbone
-    source: Branch
-    target: Branch
-    weight: float
-
-
-@torch.no_grad()
-def adaptive_sliding_score(
-    backbone: Backbone,
-    source: Branch,
-    target: Branch,
-    *,
-    noise: Tensor,
-    timestep: int,
-    guidance_scale: float,
-    sliding: Sliding,
-    fused_sites: Sequence[str] = (),
-    self_weight: float = 1.0,
-    image: ImageGuidance | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """The gradient of adaptive sliding score distillation on the target latents.
+class AdaptiveSliding(Guidance):
+    """`assd`.
 
     Args:
         backbone: The frozen text-to-video model.
-        source: Frozen source latents and source prompt.
-        target: Optimised target latents and target prompt.
-        noise: ε, shared, `(frames, channels, h, w)`.
-        timestep: t, shared.
-        guidance_scale: ω, of both branches and of the image model.
-        sliding: Smoothing of the source branch.
-        fused_sites: Layers of the target branch that attend to the source branch too.
-        self_weight: λ, the share of the attention to oneself in them; 1 fuses nothing.
-        image: Joint guidance by an image model; none: without.
-        mask: 1 = may change, `(frames, 1, h, w)`; none: everywhere.
+        prompts: Source prompt and target prompt.
+        settings: Numbers of the method.
+        image_backbone: The image model of the joint guidance; none: without.
 
-    Returns:
-        `(frames, channels, h, w)`.
+    Raises:
+        InvalidJobError: a setting does not fit the backbone.
     """
-    record = Recording(fused_sites if self_weight != 1 else (), with_values=True)
-    source_pred = guided_noise_pred(
-        backbone, source, noise, timestep, guidance_scale, record=record
-    )
-    fusion = Fusion(record, self_weight) if record.sites else None
-    target_pred = guided_noise_pred(backbone, target, noise, timestep, guidance_scale, fuse=fusion)
-    delta = target_pred - source_pred
-    # m ⊙ (ε − SS(ε̂)) + (1 − m) ⊙ (ε − ε̂), written so that m = 0 leaves the difference as it is.
-    correction = source_pred - smoothed(source_pred, sliding.centre)
-    gradient = delta + torch.where(smoothing_mask(delta, sliding), correction, 0.0)
-    if image is not None and image.weight:
-        gradient = gradient + image.weight * delta_denoising_score(
-            image.backbone,
-            image.source,
-            image.target,
-            noise=noise,
-            timestep=timestep,
-            guidance_scale=guidance_scale,
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        prompts: tuple[str, str],
+        settings: EditSettings,
+        image_backbone: Backbone | None = None,
+    ) -> None:
+        super().__init__(backbone, prompts, settings)
+        self._own = settings.assd
+        count = self._own.fused_layers
+        if count > len(backbone.sites):
+            raise InvalidJobError(
+                f"fused_layers is {count}; the decoder of {backbone.card.title} has "
+                f"{len(backbone.sites)} spatial self-attention layers.",
+                hint=f"Use at most {len(backbone.sites)}.",
+            )
+        fuses = self._own.self_weight != 1
+        self._sites = backbone.sites[len(backbone.sites) - count :] if fuses else ()
+        self._image: DeltaDenoising | None = None
+        if self._own.image_weight:
+            if image_backbone is None:
+                raise InvalidJobError(
+                    f"image_weight is {self._own.image_weight:g} and there is no image model.",
+                    hint="Name an image model, or set image_weight to 0.",
+                )
+            self._image = DeltaDenoising(image_backbone, prompts, settings)
+
+    @torch.no_grad()
+    def gradient(
+        self, step: WindowStep, weights: tuple[float, ...] = (), reference: Reference | None = None
+    ) -> Tensor:
+        """See `Guidance.gradient`."""
+        reference = reference or self.reference(step, weights)
+        source = reference[GUIDED]
+        target = self._guided_noise_pred(
+            step.z_target, self._target_embeddings, step, fuse=self._fusion(reference)
         )
-    return gradient if mask is None else gradient * mask
+        delta = target - source
+        # m ⊙ (ε − SS(ε̂)) + (1 − m) ⊙ (ε − ε̂), written so that m = 0 leaves the difference as it is.
+        correction = source - smoothed(source, self._own.smoothing_centre)
+        is_smoothed = smoothing_mask(delta, self._own.threshold, self._own.reading)
+        gradient = delta + torch.where(is_smoothed, correction, 0.0)
+        if self._image is not None:
+            score = self._image.score(step, _without(IMAGE, reference))
+            gradient = gradient + self._own.image_weight * score
+        return gradient * step.mask
+
+    @torch.no_grad()
+    def reference(
+        self, step: WindowStep, weights: tuple[float, ...] = (), known: Reference | None = None
+    ) -> Reference:
+        """The source's prediction, what the target attends to, and the image model's prediction.
+
+        See `Guidance.reference`. Where the keys and values are not known there is nothing to save
+        but the image model's pass: they and the prediction come from one.
+        """
+        known = known or {}
+        found = {name: known[name] for name in self._names() if name in known}
+        if len(found) < len(self._names()):
+            record = Recording(self._sites, with_values=True)
+            found[GUIDED] = self._guided_noise_pred(
+                step.z_source, self._source_embeddings, step, record=record
+            )
+            found |= {KEYS + site: keys for site, keys in record.keys.items()}
+            found |= {VALUES + site: values for site, values in record.values.items()}
+        if self._image is not None:
+            image = self._image.reference(step, weights, _without(IMAGE, known))
+            found |= {IMAGE + name: value for name, value in image.items()}
+        return found
+
+    def _names(self) -> list[str]:
+        return [GUIDED, *(start + site for site in self._sites for start in (KEYS, VALUES))]
+
+    def _fusion(self, reference: Reference) -> Fusion | None:
+        if not self._sites:
+            return None
+        keys, values = _without(KEYS, reference), _without(VALUES, reference)
+        record = Recording(self._sites, with_values=True, keys=keys, values=values)
+        return Fusion(record, self._own.self_weight)
 
 
 def smoothed(prediction: Tensor, centre: float) -> Tensor:
@@ -134,8 +145,26 @@ def smoothed(prediction: Tensor, centre: float) -> Tensor:
     return total / weight
 
 
-def smoothing_mask(delta: Tensor, sliding: Sliding) -> Tensor:
-    """Eq. 9: where the source branch is smoothed, boolean, the shape of `delta` (frames first)."""
+def smoothing_mask(delta: Tensor, threshold: float, reading: Reading) -> Tensor:
+    """Eq. 9: where the source branch is smoothed.
+
+    Args:
+        delta: ε − ε̂, `(frames, …)`.
+        threshold: τ, in standard deviations of |delta|.
+        reading: Which side of the threshold is smoothed.
+
+    Returns:
+        Boolean, the shape of `delta`.
+    """
     size = delta.abs()
-    limit = size.amax(dim=0, keepdim=True) - sliding.threshold * size.std(correction=0)
-    return size < limit if sliding.reading == "below" else size > limit
+    limit = size.amax(dim=0, keepdim=True) - threshold * size.std(correction=0)
+    return size < limit if reading == "below" else size > limit
+
+
+def _without(start: str, reference: Reference) -> dict[str, Tensor]:
+    """The entries whose names begin with a word, by the rest of their names."""
+    return {
+        name.removeprefix(start): value
+        for name, value in reference.items()
+        if name.startswith(start)
+    }

@@ -13,103 +13,151 @@ V-DDS needs no backward pass; the other two have one through one pass of four.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..backbones.base import Backbone, Recording
-from .dds import Branch, delta_denoising_score
+from ..errors import InvalidJobError
+from ..job import EditSettings
+from .base import Reference, WindowStep
+from .dds import DeltaDenoising
 from .self_similarity import spatial_self_similarity, temporal_self_similarity
 
+LEAST_TERM = 1e-9
+"""A similarity term whose gradient is smaller than this share of the edit's is rounding: on one
+frame there is no temporal similarity, and none of any kind between equal prompts."""
 
-@dataclass(frozen=True)
-class SimilarityWeights:
-    """λ_s and λ_t."""
+SINGLE = "single"
+"""Name of the source's guided prediction in a reference whose passes have a batch of one."""
 
-    spatial: float
-    temporal: float
+KEYS = "keys."
+"""Beginning of the names of the source's keys in a reference; the site follows."""
 
 
-def dreammotion_gradient(
-    backbone: Backbone,
-    source: Branch,
-    target: Branch,
-    *,
-    noise: Tensor,
-    timestep: int,
-    guidance_scale: float,
-    weights: SimilarityWeights,
-    sites: Sequence[str],
-    mask: Tensor | None = None,
-    mask_similarity: bool = False,
-) -> Tensor:
-    """The gradient of DreamMotion's loss on the target latents.
+class DreamMotion(DeltaDenoising):
+    """`dreammotion`.
 
-    Without either similarity it is the delta denoising score and costs what that costs.
-
-    Args:
-        backbone: The frozen model.
-        source: Frozen source latents and source prompt.
-        target: Optimised target latents and target prompt.
-        noise: ε, of both branches and all terms, `(frames, channels, h, w)`.
-        timestep: t, likewise.
-        guidance_scale: ω, of both branches.
-        weights: λ_s and λ_t.
-        sites: Self-attention layers whose keys are compared.
-        mask: m, 1 = may change, `(frames, 1, h, w)`; none: everywhere.
-        mask_similarity: Mask the similarity terms too; the paper masks V-DDS only.
-
-    Returns:
-        `(frames, channels, h, w)`.
+    Raises:
+        InvalidJobError: a setting does not fit the backbone.
     """
-    if weights.spatial == 0 and weights.temporal == 0:
-        return delta_denoising_score(
-            backbone,
-            source,
-            target,
-            noise=noise,
-            timestep=timestep,
-            guidance_scale=guidance_scale,
-            mask=mask,
+
+    def __init__(
+        self, backbone: Backbone, prompts: tuple[str, str], settings: EditSettings
+    ) -> None:
+        super().__init__(backbone, prompts, settings)
+        self._own = settings.dreammotion
+        self._sites = chosen_sites(self._own.key_sites, backbone.sites)
+        if settings.optimiser == "adam" and self._own.mask_scope != "all":
+            raise InvalidJobError(
+                "Adam with mask_scope dds would move latents outside the mask as far as inside: "
+                "it makes all updates of one size.",
+                hint="Use mask_scope all, or the optimiser sgd.",
+            )
+        self.needs_calibration = self._own.similarity_rule == "calibrated"
+        backbone.checkpointing = self._own.checkpointing
+
+    def gradient(
+        self, step: WindowStep, weights: tuple[float, ...] = (), reference: Reference | None = None
+    ) -> Tensor:
+        """See `Guidance.gradient`; without either similarity it is `dds` and costs what that costs.
+
+        Args:
+            step: Where and with what noise.
+            weights: λ_s and λ_t; empty: those of the settings.
+            reference: What `reference` returned.
+        """
+        spatial, temporal = self._weights(weights)
+        if spatial == temporal == 0:
+            return super().gradient(step, weights, reference)
+        terms = self._terms(step, reference or self.reference(step, weights))
+        loss = spatial * terms.spatial + temporal * terms.temporal
+        (similarity,) = torch.autograd.grad(loss, terms.latents)
+        return terms.delta * step.mask + self._scoped(similarity, step)
+
+    def reference(
+        self, step: WindowStep, weights: tuple[float, ...] = (), known: Reference | None = None
+    ) -> Reference:
+        """The source's prediction, and its keys where there is a similarity term.
+
+        See `Guidance.reference`. The keys are the larger part; without them only the empty prompt's
+        pass is saved.
+        """
+        known = known or {}
+        if self._weights(weights) == (0, 0):
+            return super().reference(step, weights, known)
+        if SINGLE in known and all(KEYS + site in known for site in self._sites):
+            return known
+        z_t = self._backbone.add_noise(step.z_source, step.noise, step.timestep)[None]
+        record = Recording(self._sites)
+        with torch.no_grad():
+            prompt = self._backbone.noise_pred(
+                z_t, step.timestep, self._source_embeddings[:1], record=record
+            )
+            keys = {KEYS + site: record.keys[site] for site in self._sites}
+            if SINGLE in known:
+                return {SINGLE: known[SINGLE], **keys}
+            return {SINGLE: self._guided(prompt, z_t, self._source_embeddings, step), **keys}
+
+    def calibrate(self, steps: Iterable[WindowStep]) -> tuple[float, ...]:
+        """λ_s and λ_t that give the terms their shares of the norm of V-DDS at the probes."""
+        shares = (self._own.spatial_share, self._own.temporal_share)
+        if shares == (0.0, 0.0):
+            return shares
+        norms = [self.term_norms(step) for step in steps]
+        delta, *terms = (sum(values) for values in zip(*norms, strict=True))
+        pairs = zip(shares, terms, strict=True)
+        return tuple(
+            share * delta / term if term > LEAST_TERM * delta else 0.0 for share, term in pairs
         )
-    passes = _run(backbone, source, target, noise, timestep, guidance_scale, sites)
-    loss = weights.spatial * passes.spatial + weights.temporal * passes.temporal
-    (similarity,) = torch.autograd.grad(loss, passes.latents)
-    if mask is None:
-        return passes.delta + similarity
-    if mask_similarity:
-        return (passes.delta + similarity) * mask
-    return passes.delta * mask + similarity
 
+    def term_norms(self, step: WindowStep) -> tuple[float, float, float]:
+        """‖m ⊙ ∇L_V-DDS‖, ‖∇L_S-SSM‖ and ‖∇L_T-SSM‖ (masked where the settings mask them)."""
+        terms = self._terms(step, self.reference(step, (1.0, 1.0)))
+        (spatial,) = torch.autograd.grad(terms.spatial, terms.latents, retain_graph=True)
+        (temporal,) = torch.autograd.grad(terms.temporal, terms.latents)
+        gradients = (terms.delta * step.mask, *(self._scoped(g, step) for g in (spatial, temporal)))
+        delta_norm, spatial_norm, temporal_norm = (float(g.norm()) for g in gradients)
+        return delta_norm, spatial_norm, temporal_norm
 
-def term_norms(
-    backbone: Backbone,
-    source: Branch,
-    target: Branch,
-    *,
-    noise: Tensor,
-    timestep: int,
-    guidance_scale: float,
-    sites: Sequence[str],
-    mask: Tensor,
-    mask_similarity: bool = False,
-) -> tuple[float, float, float]:
-    """‖m ⊙ ∇L_V-DDS‖, ‖∇L_S-SSM‖ and ‖∇L_T-SSM‖, to weigh the terms against each other.
+    def _weights(self, weights: tuple[float, ...]) -> tuple[float, float]:
+        spatial, temporal = weights or (self._own.spatial_weight, self._own.temporal_weight)
+        return spatial, temporal
 
-    Arguments as of `dreammotion_gradient`.
-    """
-    passes = _run(backbone, source, target, noise, timestep, guidance_scale, sites)
-    (spatial,) = torch.autograd.grad(passes.spatial, passes.latents, retain_graph=True)
-    (temporal,) = torch.autograd.grad(passes.temporal, passes.latents)
-    if mask_similarity:
-        spatial, temporal = spatial * mask, temporal * mask
-    return float((passes.delta * mask).norm()), float(spatial.norm()), float(temporal.norm())
+    def _scoped(self, similarity: Tensor, step: WindowStep) -> Tensor:
+        """A similarity term's gradient, masked if the settings say so; the paper does not."""
+        return similarity * step.mask if self._own.mask_scope == "all" else similarity
+
+    def _terms(self, step: WindowStep, reference: Reference) -> _Terms:
+        """The target's two passes, one of them with a graph; prediction and keys are of the same.
+
+        Each is a call of its own, as the source's are, so that both branches meet the same shapes
+        and equal branches give exactly equal numbers.
+        """
+        record = Recording(self._sites)
+        with torch.enable_grad():
+            latents = step.z_target.detach().requires_grad_()
+            z_t = self._backbone.add_noise(latents, step.noise, step.timestep)[None]
+            prompt = self._backbone.noise_pred(
+                z_t, step.timestep, self._target_embeddings[:1], record=record
+            )
+            spatial, temporal = _losses(record.keys, reference)
+        with torch.no_grad():
+            guided = self._guided(prompt.detach(), z_t.detach(), self._target_embeddings, step)
+        return _Terms(latents, guided - reference[SINGLE], spatial, temporal)
+
+    def _guided(self, prompt: Tensor, z_t: Tensor, embeddings: Tensor, step: WindowStep) -> Tensor:
+        """Classifier-free guidance with a pass of its own for the empty prompt."""
+        if self._scale == 1:
+            return prompt[0]
+        empty = self._backbone.noise_pred(z_t, step.timestep, embeddings[1:])
+        return (empty + self._scale * (prompt - empty))[0]
 
 
 @dataclass(frozen=True)
-class _Passes:
+class _Terms:
     """What the passes of one step leave."""
 
     latents: Tensor
@@ -122,39 +170,24 @@ class _Passes:
     """L_T-SSM, mean over the sites."""
 
 
-def _run(
-    backbone: Backbone,
-    source: Branch,
-    target: Branch,
-    noise: Tensor,
-    timestep: int,
-    guidance_scale: float,
-    sites: Sequence[str],
-) -> _Passes:
-    """Four passes, one of them with a graph; noise prediction and keys come from the same ones.
+def _losses(keys: Mapping[str, Tensor], reference: Reference) -> tuple[Tensor, Tensor]:
+    pairs = [(own, reference[KEYS + site]) for site, own in keys.items()]
+    spatial = torch.stack([spatial_self_similarity(*pair) for pair in pairs]).mean()
+    temporal = torch.stack([temporal_self_similarity(*pair) for pair in pairs]).mean()
+    return spatial, temporal
 
-    Each is a call of its own, so that source and target meet the same shapes and equal branches
-    give exactly equal numbers.
+
+def chosen_sites(wanted: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The sites whose names begin with one of the comma-separated words.
+
+    Raises:
+        InvalidJobError: a word fits none.
     """
-    source_record, target_record = Recording(sites), Recording(sites)
-    with torch.no_grad():
-        source_t = backbone.add_noise(source.latents, noise, timestep)[None]
-        source_pred = backbone.noise_pred(
-            source_t, timestep, source.embeddings[:1], record=source_record
-        )
-    with torch.enable_grad():
-        latents = target.latents.detach().requires_grad_()
-        target_t = backbone.add_noise(latents, noise, timestep)[None]
-        target_pred = backbone.noise_pred(
-            target_t, timestep, target.embeddings[:1], record=target_record
-        ).detach()
-        pairs = [(target_record.keys[site], source_record.keys[site]) for site in sites]
-        spatial = torch.stack([spatial_self_similarity(*pair) for pair in pairs]).mean()
-        temporal = torch.stack([temporal_self_similarity(*pair) for pair in pairs]).mean()
-    with torch.no_grad():
-        if guidance_scale != 1:
-            source_empty = backbone.noise_pred(source_t, timestep, source.embeddings[1:])
-            target_empty = backbone.noise_pred(target_t.detach(), timestep, target.embeddings[1:])
-            source_pred = source_empty + guidance_scale * (source_pred - source_empty)
-            target_pred = target_empty + guidance_scale * (target_pred - target_empty)
-    return _Passes(latents, (target_pred - source_pred)[0], spatial, temporal)
+    words = [word.strip() for word in wanted.split(",") if word.strip()]
+    for word in words or [wanted]:
+        if not words or not any(site.startswith(word) for site in known):
+            raise InvalidJobError(
+                f"key_sites has {word!r}, which is the beginning of no self-attention layer.",
+                hint=f"The decoder's layers are {', '.join(known)}.",
+            )
+    return tuple(site for site in known if any(site.startswith(word) for word in words))

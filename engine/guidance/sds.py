@@ -12,35 +12,18 @@ over-saturates and washes out what the prompt does not mention. It is here to be
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from ..backbones.base import Backbone
-from .dds import Branch, guided_noise_pred
+from .base import Guidance, Reference, WindowStep
 
 
-@torch.no_grad()
-def score_distillation(
-    backbone: Backbone,
-    target: Branch,
-    *,
-    noise: Tensor,
-    timestep: int,
-    guidance_scale: float,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """The gradient of score distillation sampling on the target latents.
+class ScoreDistillation(Guidance):
+    """`sds`, masked as the other methods."""
 
-    Args:
-        backbone: The frozen model.
-        target: Optimised target latents and target prompt.
-        noise: ε, `(frames, channels, h, w)`.
-        timestep: t.
-        guidance_scale: ω.
-        mask: m, 1 = may change, `(frames, 1, h, w)`; none: everywhere.
-
-    Returns:
-        `(frames, channels, h, w)`.
-    """
-    gradient = guided_noise_pred(backbone, target, noise, timestep, guidance_scale) - noise
-    return gradient if mask is None else gradient * mask
+    def gradient(
+        self, step: WindowStep, weights: tuple[float, ...] = (), reference: Reference | None = None
+    ) -> Tensor:
+        """See `Guidance.gradient`."""
+        del weights, reference
+        prediction = self._guided_noise_pred(step.z_target, self._target_embeddings, step)
+        return (prediction - step.noise) * step.mask

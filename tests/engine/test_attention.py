@@ -9,9 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from engine.backbones.base import Fusion, Recording
 from engine.backbones.loading import load_backbone
 from engine.errors import InvalidJobError
-from engine.guidance.dds import Branch, delta_denoising_score
-from engine.guidance.dreammotion import SimilarityWeights, dreammotion_gradient
-from engine.guidance.methods import chosen_sites
+from engine.guidance.base import WindowStep
+from engine.guidance.dds import DeltaDenoising
+from engine.guidance.dreammotion import DreamMotion, chosen_sites
+from engine.job import EditSettings
 from engine.registry import find_backbone
 
 
@@ -91,11 +92,6 @@ def test_the_fused_attention_is_the_papers_equation(demo, z_t):
     assert torch.allclose(found, expected, atol=1e-5)
 
 
-def _branches(demo, z_t):
-    source = Branch(z_t[0], demo.embed(["a red ball", ""]))
-    return source, Branch(z_t[0] + 0.1, demo.embed(["a blue ball", ""]))
-
-
 def _flops(work):
     with FlopCounterMode(display=False) as counter:
         work()
@@ -103,22 +99,15 @@ def _flops(work):
 
 
 def test_a_dreammotion_step_costs_four_passes_and_one_backward(demo, z_t):
-    source, target = _branches(demo, z_t)
-    common = {"noise": torch.randn_like(z_t[0]), "timestep": 400, "guidance_scale": 7.5}
+    prompts, settings = ("a red ball", "a blue ball"), EditSettings(guidance_scale=7.5)
+    z, mask = z_t[0], torch.ones_like(z_t[0, :, :1])
+    step = WindowStep(z, z + 0.1, mask, torch.randn_like(z), 400)
     with torch.no_grad():
-        one = _flops(lambda: demo.noise_pred(z_t, 400, source.embeddings[:1]))
-    dds = _flops(lambda: delta_denoising_score(demo, source, target, **common))
-    assert dds == pytest.approx(4 * one, rel=1e-3)
-    whole = _flops(
-        lambda: dreammotion_gradient(
-            demo,
-            source,
-            target,
-            **common,
-            weights=SimilarityWeights(1, 1),
-            sites=demo.sites,
-        )
-    )
+        one = _flops(lambda: demo.noise_pred(z_t, 400, demo.embed(["a red ball"])))
+    dds = DeltaDenoising(demo, prompts, settings)
+    assert _flops(lambda: dds.gradient(step)) == pytest.approx(4 * one, rel=1e-3)
+    dreammotion = DreamMotion(demo, prompts, settings)
+    whole = _flops(lambda: dreammotion.gradient(step, (1.0, 1.0)))
     assert 4 * one < whole <= 4 * one + 1.1 * one
 
 

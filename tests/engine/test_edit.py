@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from engine.backbones.base import Recording
-from engine.editing.checkpoint import identity_of, load_checkpoint, save_checkpoint
-from engine.editing.edit import Clip, Edit
+from engine.editing.checkpoint import load_checkpoint, save_checkpoint
+from engine.editing.edit import Edit
+from engine.editing.identity import identity_of
+from engine.editing.state import Clip
 from engine.errors import CancelledError, InvalidJobError, NumericalError
 from engine.guidance.self_similarity import spatial_self_similarity
 from engine.job import EditSettings

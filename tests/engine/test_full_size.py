@@ -15,9 +15,9 @@ from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from engine.backbones.attention import decoder_sites
 from engine.backbones.loading import LoadedBackbones, image_backbone_for, load_backbone
 from engine.errors import BackboneError
-from engine.guidance.assd import ImageGuidance, Sliding, adaptive_sliding_score
-from engine.guidance.dds import Branch
-from engine.guidance.dreammotion import SimilarityWeights, dreammotion_gradient
+from engine.guidance.base import WindowStep
+from engine.guidance.methods import make_guidance
+from engine.job import EditSettings
 from engine.registry import read_card
 from tests.engine.folders import IMAGE_BLOCKS, SCHEDULE, VIDEO_BLOCKS, write_folder
 
@@ -76,38 +76,15 @@ def test_a_tiny_model_in_the_real_layout_runs_every_method(folders, width, heigh
     assert (video.latent_factor, video.token_limit) == (8, 77)
     shape = (frames, 4, height // 16, width // 16)
     z_source, noise = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
-    source = Branch(z_source, video.embed(["a red ball", ""]))
-    target = Branch(z_source + 0.1, video.embed(["a blue ball", ""]))
-    common = {"noise": noise, "timestep": 300, "guidance_scale": 9.0}
-    found = dreammotion_gradient(
-        video,
-        source,
-        target,
-        **common,
-        weights=SimilarityWeights(1e3, 1e3),
-        sites=video.sites,
-    )
-    assert found.shape == shape
-    assert found.isfinite().all()
-    assert found.abs().sum() > 0
-    pictures = ImageGuidance(
-        image,
-        Branch(source.latents, image.embed(["a red ball", ""])),
-        Branch(target.latents, image.embed(["a blue ball", ""])),
-        1.0,
-    )
-    found = adaptive_sliding_score(
-        video,
-        source,
-        target,
-        **common,
-        sliding=Sliding(0.5, 0.5),
-        fused_sites=video.sites[-2:],
-        self_weight=0.8,
-        image=pictures,
-    )
-    assert found.shape == shape
-    assert found.isfinite().all()
+    mask = torch.ones(frames, 1, *shape[2:])
+    step = WindowStep(z_source, z_source + 0.1, mask, noise, 300)
+    prompts, settings = ("a red ball", "a blue ball"), EditSettings(guidance_scale=9.0)
+    for method, weights in (("sds", ()), ("dds", ()), ("dreammotion", (1e3, 1e3)), ("assd", ())):
+        guidance = make_guidance(method, video, prompts, settings, image_backbone=image)
+        found = guidance.gradient(step, weights)
+        assert found.shape == shape
+        assert found.isfinite().all()
+        assert found.abs().sum() > 0
 
 
 def test_an_image_model_looks_at_every_frame_for_itself(folders):

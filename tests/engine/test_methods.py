@@ -5,21 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from engine.guidance.assd import (
-    ImageGuidance,
-    Sliding,
-    adaptive_sliding_score,
-    smoothed,
-    smoothing_mask,
-)
-from engine.guidance.dds import Branch, delta_denoising_score
-from engine.guidance.dreammotion import SimilarityWeights, dreammotion_gradient, term_norms
-from engine.guidance.sds import score_distillation
+from engine.guidance.assd import AdaptiveSliding, smoothed, smoothing_mask
+from engine.guidance.base import WindowStep
+from engine.guidance.dds import DeltaDenoising
+from engine.guidance.dreammotion import DreamMotion
+from engine.guidance.sds import ScoreDistillation
+from engine.job import EditSettings
+from engine.method_settings import AssdSettings, DreamMotionSettings
 from tests.engine.stand_in import SITES, WORDS, StandIn, keys_of, predict, values_of
 
 FRAMES, SHAPE = 4, (4, 3, 4, 5)
 SOURCE, TARGET = "a red ball", "a blue ball"
-NONE = Sliding(centre=1.0, threshold=0.0)
+NO_PARTS = {"smoothing_centre": 1.0, "self_weight": 1.0, "image_weight": 0.0}
 
 
 class Case:
@@ -35,19 +32,24 @@ class Case:
         self.noise = torch.randn(SHAPE, generator=generator, dtype=torch.float64)
         self.mask = (torch.arange(FRAMES * 20).reshape(FRAMES, 1, 4, 5) % 3 > 0).double()
         self.prompts = (SOURCE, SOURCE if equal else TARGET)
-        self.source = Branch(self.z_source, self.backbone.embed([self.prompts[0], ""]))
-        self.target = Branch(self.z_target, self.backbone.embed([self.prompts[1], ""]))
         alpha_bar = self.backbone.alphas_cumprod[timestep].item()
         self.alpha, self.sigma = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
 
-    @property
-    def common(self):
-        return {
-            "noise": self.noise,
-            "timestep": self.timestep,
-            "guidance_scale": self.scale,
-            "mask": self.mask,
-        }
+        self.step = WindowStep(self.z_source, self.z_target, self.mask, self.noise, self.timestep)
+
+    def dds(self):
+        return DeltaDenoising(self.backbone, self.prompts, self.settings())
+
+    def dreammotion(self, **own):
+        settings = self.settings(dreammotion=DreamMotionSettings(**own))
+        return DreamMotion(self.backbone, self.prompts, settings)
+
+    def assd(self, image_backbone=None, **own):
+        settings = self.settings(assd=AssdSettings(**NO_PARTS | own))
+        return AdaptiveSliding(self.backbone, self.prompts, settings, image_backbone)
+
+    def settings(self, **own):
+        return EditSettings(guidance_scale=self.scale, **own)
 
     def noised(self, latents):
         return self.alpha * np.asarray(latents) + self.sigma * self.noise.numpy()
@@ -100,24 +102,18 @@ def slopes(loss, latents, step=1e-5):
 
 def test_score_distillation_is_the_prediction_less_the_noise():
     case = Case()
-    found = score_distillation(case.backbone, case.target, **case.common)
+    guidance = ScoreDistillation(case.backbone, case.prompts, case.settings())
+    found = guidance.gradient(case.step)
     expected = (case.guided(case.z_target, TARGET) - case.noise.numpy()) * case.mask.numpy()
     assert close(found, expected)
+    assert not guidance.reference(case.step)
 
 
-@pytest.mark.parametrize("mask_similarity", [False, True])
+@pytest.mark.parametrize("mask_scope", ["dds", "all"])
 @pytest.mark.parametrize(("spatial", "temporal"), [(30.0, 0.0), (0.0, 200.0), (30.0, 200.0)])
-def test_dreammotion_is_the_papers_sum_of_three_gradients(spatial, temporal, mask_similarity):
+def test_dreammotion_is_the_papers_sum_of_three_gradients(spatial, temporal, mask_scope):
     case = Case()
-    found = dreammotion_gradient(
-        case.backbone,
-        case.source,
-        case.target,
-        **case.common,
-        weights=SimilarityWeights(spatial, temporal),
-        sites=SITES,
-        mask_similarity=mask_similarity,
-    )
+    found = case.dreammotion(mask_scope=mask_scope).gradient(case.step, (spatial, temporal))
 
     def loss(latents):
         one, other = similarity_losses(case, latents)
@@ -125,7 +121,7 @@ def test_dreammotion_is_the_papers_sum_of_three_gradients(spatial, temporal, mas
 
     similarity = slopes(loss, case.z_target.numpy())
     mask = case.mask.numpy()
-    expected = case.delta() * mask + similarity * (mask if mask_similarity else 1)
+    expected = case.delta() * mask + similarity * (mask if mask_scope == "all" else 1)
     # Self-similarity is computed in float32, so its own share of the gradient is what limits.
     assert np.abs(found.numpy() - expected).max() <= 1e-6 * np.abs(case.delta()).max()
     assert np.abs(similarity).max() > 1e-3 * np.abs(case.delta()).max()
@@ -133,37 +129,27 @@ def test_dreammotion_is_the_papers_sum_of_three_gradients(spatial, temporal, mas
 
 def test_dreammotion_without_similarity_is_the_delta_denoising_score_bit_for_bit():
     case = Case()
-    found = dreammotion_gradient(
-        case.backbone,
-        case.source,
-        case.target,
-        **case.common,
-        weights=SimilarityWeights(0, 0),
-        sites=SITES,
-    )
-    assert torch.equal(
-        found, delta_denoising_score(case.backbone, case.source, case.target, **case.common)
-    )
+    found = case.dreammotion().gradient(case.step, (0.0, 0.0))
+    assert torch.equal(found, case.dds().gradient(case.step))
 
 
 def test_dreammotion_takes_four_passes_of_one_shape():
     case = Case()
-    dreammotion_gradient(
-        case.backbone,
-        case.source,
-        case.target,
-        **case.common,
-        weights=SimilarityWeights(1, 1),
-        sites=SITES,
-    )
+    case.dreammotion().gradient(case.step, (1.0, 1.0))
     assert case.backbone.calls == [((1, *SHAPE), 400)] * 4
+
+
+def test_the_papers_plain_weights_are_used_without_calibration():
+    case = Case()
+    guidance = case.dreammotion(similarity_rule="fixed", spatial_weight=3.0, temporal_weight=5.0)
+    assert not guidance.needs_calibration
+    calibrated = case.dreammotion()
+    assert torch.equal(guidance.gradient(case.step), calibrated.gradient(case.step, (3.0, 5.0)))
 
 
 def test_the_norms_of_the_terms_are_those_of_their_gradients():
     case = Case()
-    delta, spatial, temporal = term_norms(
-        case.backbone, case.source, case.target, **case.common, sites=SITES
-    )
+    delta, spatial, temporal = case.dreammotion().term_norms(case.step)
     assert delta == pytest.approx(np.linalg.norm(case.delta() * case.mask.numpy()), rel=1e-6)
     for found, number in ((spatial, 0), (temporal, 1)):
         gradient = slopes(
@@ -186,12 +172,8 @@ def numpy_smoothed(prediction, centre):
 @pytest.mark.parametrize("threshold", [0.1, 0.5])
 def test_assd_is_the_papers_equations_8_to_10(threshold, reading):
     case = Case()
-    found = adaptive_sliding_score(
-        case.backbone,
-        case.source,
-        case.target,
-        **case.common,
-        sliding=Sliding(0.5, threshold, reading),
+    found = case.assd(smoothing_centre=0.5, threshold=threshold, reading=reading).gradient(
+        case.step
     )
     reference, edit = case.guided(case.z_source, SOURCE), case.guided(case.z_target, TARGET)
     size = np.abs(edit - reference)
@@ -204,15 +186,7 @@ def test_assd_is_the_papers_equations_8_to_10(threshold, reading):
 
 def test_assd_fuses_the_target_branch_with_the_source_branch_s_values():
     case = Case()
-    found = adaptive_sliding_score(
-        case.backbone,
-        case.source,
-        case.target,
-        **case.common,
-        sliding=NONE,
-        fused_sites=SITES[-1:],
-        self_weight=0.3,
-    )
+    found = case.assd(self_weight=0.3, fused_layers=1).gradient(case.step)
     own, other = (values_of(case.noised(z)) for z in (case.z_target, case.z_source))
     change = (0.7 * (other - own)).swapaxes(1, 2).reshape(SHAPE)
     edit = case.guided(case.z_target, TARGET, extra=0.2 * change)
@@ -221,52 +195,69 @@ def test_assd_fuses_the_target_branch_with_the_source_branch_s_values():
 
 def test_assd_adds_the_image_model_s_delta_denoising_score():
     case = Case()
-    image = ImageGuidance(StandIn(), case.source, case.target, weight=0.6)
-    found = adaptive_sliding_score(
-        case.backbone, case.source, case.target, **case.common, sliding=NONE, image=image
-    )
+    image = StandIn()
+    found = case.assd(image, image_weight=0.6).gradient(case.step)
     assert close(found, 1.6 * case.delta() * case.mask.numpy())
-    assert image.backbone.calls
+    assert image.calls
 
 
 def test_assd_without_its_parts_is_the_delta_denoising_score_bit_for_bit():
     case = Case()
-    found = adaptive_sliding_score(
-        case.backbone,
-        case.source,
-        case.target,
-        **case.common,
-        sliding=NONE,
-        fused_sites=SITES,
-        self_weight=1.0,
-    )
-    plain = delta_denoising_score(case.backbone, case.source, case.target, **case.common)
-    assert torch.equal(found, plain)
+    assert torch.equal(case.assd().gradient(case.step), case.dds().gradient(case.step))
+
+
+EVERY_PART = {"smoothing_centre": 0.5, "self_weight": 0.3, "image_weight": 1.0}
 
 
 def test_equal_branches_give_exactly_zero_with_every_part_at_work():
     case = Case(equal=True)
-    found = dreammotion_gradient(
-        case.backbone,
-        case.source,
-        case.target,
-        **case.common,
-        weights=SimilarityWeights(10, 10),
-        sites=SITES,
-    )
-    assert (found == 0).all()
+    assert (case.dds().gradient(case.step) == 0).all()
+    assert (case.dreammotion().gradient(case.step, (10.0, 10.0)) == 0).all()
     for reading in ("below", "above"):
-        found = adaptive_sliding_score(
-            case.backbone,
-            case.source,
-            case.target,
-            **case.common,
-            sliding=Sliding(0.5, 0.5, reading),
-            fused_sites=SITES,
-            self_weight=0.3,
-            image=ImageGuidance(StandIn(), case.source, case.target, 1.0),
-        )
-        assert (found == 0).all()
+        guidance = case.assd(StandIn(), reading=reading, **EVERY_PART)
+        assert (guidance.gradient(case.step) == 0).all()
+
+
+def parts_of(case):
+    """Every method with a source branch: its guidance, its weights, what it takes from there."""
+    fused = [start + site for start in ("keys.", "values.") for site in SITES]
+    return {
+        "dds": (case.dds(), (), ["guided"]),
+        "dreammotion": (
+            case.dreammotion(),
+            (3.0, 5.0),
+            ["single", *("keys." + site for site in SITES)],
+        ),
+        "dreammotion without similarity": (case.dreammotion(), (0.0, 0.0), ["guided"]),
+        "assd": (case.assd(StandIn(), **EVERY_PART), (), ["guided", *fused, "image.guided"]),
+    }
+
+
+@pytest.mark.parametrize("name", parts_of(Case()))
+def test_a_step_with_a_known_reference_is_the_same_step_bit_for_bit(name):
+    case = Case()
+    guidance, weights, names = parts_of(case)[name]
+    plain = guidance.gradient(case.step, weights)
+    reference = guidance.reference(case.step, weights)
+    assert sorted(reference) == sorted(names)
+    whole = len(case.backbone.calls)
+    assert torch.equal(guidance.gradient(case.step, weights, reference), plain)
+    target_passes = len(case.backbone.calls) - whole
+    assert guidance.reference(case.step, weights, reference) == reference
+    assert len(case.backbone.calls) == whole + target_passes  # nothing was made again
+
+
+@pytest.mark.parametrize("name", ["dreammotion", "assd"])
+def test_what_is_missing_of_a_reference_is_made_again(name):
+    case = Case()
+    guidance, weights, _ = parts_of(case)[name]
+    whole = guidance.reference(case.step, weights)
+    part = {key: value for key, value in whole.items() if key.startswith(("single", "image"))}
+    passes = len(case.backbone.calls)
+    again = guidance.reference(case.step, weights, part)
+    assert len(case.backbone.calls) == passes + 1  # without the pass of dreammotion's empty prompt
+    assert sorted(again) == sorted(whole)
+    assert all(torch.equal(again[key], whole[key]) for key in whole)
 
 
 def test_smoothing_keeps_a_clip_that_does_not_change_and_quiet_places_are_left_alone():
@@ -274,6 +265,6 @@ def test_smoothing_keeps_a_clip_that_does_not_change_and_quiet_places_are_left_a
     assert torch.allclose(smoothed(still, 0.5), still, atol=1e-6)
     delta = torch.zeros(5, 1, 2, 2)
     delta[2, 0, 0, 0] = 1.0
-    mask = smoothing_mask(delta, Sliding(0.5, 0.5))
+    mask = smoothing_mask(delta, 0.5, "below")
     assert mask[:, 0, 0, 0].tolist() == [True, True, False, True, True]
     assert not mask[:, 0, 1, 1].any()

@@ -18,7 +18,7 @@ from engine.errors import (
     OutOfMemoryError,
     StorageError,
 )
-from engine.guidance import methods
+from engine.guidance.dds import DeltaDenoising
 from engine.job import Mask
 from engine.reporter import Reporter
 from tests.engine.clips import QUICK, as_images, frames_of, movie_job, run
@@ -204,16 +204,16 @@ def test_an_unknown_backbone_is_refused(tmp_path):
 
 def test_out_of_memory_is_tried_once_smaller_and_then_explained(tmp_path, monkeypatch):
     job, _ = movie_job(tmp_path / "in", frames=2)
-    original = methods.delta_denoising_score
+    original = DeltaDenoising.score
     sizes = []
 
-    def too_large(backbone, source, target, **options):
-        sizes.append(source.latents.shape[-1])
-        if source.latents.shape[-1] > limit:
+    def too_large(guidance, step, reference):
+        sizes.append(step.z_source.shape[-1])
+        if step.z_source.shape[-1] > limit:
             raise torch.OutOfMemoryError("tried to allocate 3.00 GiB")
-        return original(backbone, source, target, **options)
+        return original(guidance, step, reference)
 
-    monkeypatch.setattr(methods, "delta_denoising_score", too_large)
+    monkeypatch.setattr(DeltaDenoising, "score", too_large)
     limit = 12
     recorder = Recorder()
     _, result = run(job, tmp_path / "smaller", recorder)

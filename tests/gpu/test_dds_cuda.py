@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from engine.backbones.loading import load_backbone
-from engine.guidance.dds import Branch, delta_denoising_score
+from engine.guidance.base import WindowStep
+from engine.guidance.dds import DeltaDenoising
 from engine.guidance.randomness import frame_noise
+from engine.job import EditSettings
 from engine.registry import find_backbone
 from tests.engine.clips import movie_job, run
 
@@ -34,14 +36,15 @@ def gradient(device):
     )
     z_source = frame_noise(0, 100, range(8), (4, 16, 16)).to(device)
     z_target = z_source + 0.2 * frame_noise(0, 101, range(8), (4, 16, 16)).to(device)
-    return delta_denoising_score(
-        backbone,
-        Branch(z_source, backbone.embed(["a red ball moving right over grass", ""])),
-        Branch(z_target, backbone.embed(["a blue ball moving right over grass", ""])),
-        noise=frame_noise(0, 0, range(8), (4, 16, 16)).to(device),
-        timestep=400,
-        guidance_scale=5,
-    ).cpu()
+    prompts = tuple(f"a {color} ball moving right over grass" for color in ("red", "blue"))
+    step = WindowStep(
+        z_source,
+        z_target,
+        torch.ones_like(z_source[:, :1]),
+        frame_noise(0, 0, range(8), (4, 16, 16)).to(device),
+        400,
+    )
+    return DeltaDenoising(backbone, prompts, EditSettings(guidance_scale=5)).gradient(step).cpu()
 
 
 def test_the_gradient_on_cuda_agrees_with_the_cpu():
