@@ -30,7 +30,12 @@ def test_what_is_not_given_is_left_to_the_request() -> None:
     command = read(*NEEDED)
     wanted = EditRequest(clip=Path("clip.mp4"), source_prompt="a", target_prompt="b", threads=0)
     assert command == EditCommand(
-        request=wanted, output=Path("out"), overwrite=False, is_json=False
+        request=wanted,
+        output=Path("out"),
+        overwrite=False,
+        is_json=False,
+        references=None,
+        references_mb=1024,
     )
 
 
@@ -41,7 +46,9 @@ def test_every_option_reaches_the_request() -> None:
         *("--strength", "0.5", "--steps", "7", "--seed", "9", "--frames", "3-8"),
         *("--size", "512x288", "--device", "cpu", "--precision", "float32", "--threads", "2"),
         *("--method", "dds", "--backbone", "demo", "--lossless", "--overwrite", "--json"),
+        *("--references", "kept", "--references-mb", "50"),
     )
+    assert (command.references, command.references_mb) == (Path("kept"), 50)
     assert command.request == EditRequest(
         clip=Path("clip.mp4"),
         source_prompt="a",

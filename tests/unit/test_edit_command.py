@@ -32,8 +32,9 @@ class TestWithoutTorch:
             made["request"] = request
             return made["job"]
 
-        def run(job_dir: Path, reporter: Reporter) -> Path:
+        def run(job_dir: Path, reporter: Reporter, **options: object) -> Path:
             made["runs"] += 1
+            made["store"] = options["store"]
             reporter.stage("editing")
             if made.get("during"):
                 made["during"]()
@@ -54,6 +55,7 @@ class TestWithoutTorch:
         for name, content in (
             ("prepare", {"make_job": make}),
             ("run", {"run_job": run}),
+            ("references", {"FOLDER": "references", "ReferenceStore": lambda *facts: facts}),
             ("terminal", {"TerminalReporter": Bar}),
         ):
             module = types.ModuleType(f"engine.editing.{name}")
@@ -72,6 +74,24 @@ class TestWithoutTorch:
         assert job_store.load(tmp_path / "out") == tier_1["job"]
         assert tier_1["request"].clip == Path("c.mp4")
         assert capsys.readouterr().out.strip() == str(tmp_path / "out")
+
+    def test_references_are_kept_where_they_are_asked_for(
+        self, tmp_path: Path, tier_1: dict[str, Any]
+    ) -> None:
+        assert self.edit(tmp_path / "one") == 0
+        assert tier_1["store"] is None
+        kept = tmp_path / "kept"
+        assert self.edit(tmp_path / "two", "--references", str(kept), "--references-mb", "5") == 0
+        assert tier_1["store"] == (kept, 5_000_000)
+
+    def test_references_of_job_folders_are_kept_beside_them(
+        self, tmp_path: Path, tier_1: dict[str, Any]
+    ) -> None:
+        for size, store in ((7, (tmp_path / "references", 7_000_000)), (0, None)):
+            job_dir = tmp_path / f"job {size}"
+            job_dir.mkdir()
+            program._runner(None, size)(job_dir, Reporter())
+            assert tier_1["store"] == store
 
     def test_an_edit_that_is_done_is_not_done_again(
         self, tier_1: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
