@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
 
 from . import result_import, strips
 
@@ -89,7 +90,7 @@ class DELTA_STRIP_OT_compare(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Show the next version."""
         name = show_next(strips.sequencer_scene(context))
-        self.report({"INFO"}, f"Shown: {name}")
+        self.report({"INFO"}, rpt_("Shown: {name}").format(name=name))
         return {"FINISHED"}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import BoolProperty, StringProperty
 
 from ..engine import job_store
@@ -80,7 +81,7 @@ class DELTA_STRIP_OT_insert_result(ResultOperator, bpy.types.Operator):
         scene = strips.sequencer_scene(context)
         name = results.insert(self.folder, scene, is_source_muted=self.mute_source)
         recovery.scan_quietly()
-        return f"Inserted “{name}”."
+        return rpt_("Inserted “{name}”.").format(name=name)
 
 
 class DELTA_STRIP_OT_reuse_settings(ResultOperator, bpy.types.Operator):
@@ -97,7 +98,7 @@ class DELTA_STRIP_OT_reuse_settings(ResultOperator, bpy.types.Operator):
         placement = result_import.load_placement(folder)
         mask = placement.mask if placement else ""
         notes = settings_reuse.apply(scene, job_store.load(folder), mask)
-        return " ".join(["The panel now has the settings of this result.", *notes])
+        return " ".join([rpt_("The panel now has the settings of this result."), *notes])
 
 
 class DELTA_STRIP_OT_reveal_result(ResultOperator, bpy.types.Operator):
@@ -147,6 +148,8 @@ class DELTA_STRIP_OT_refresh_results(bpy.types.Operator):
         """Read the folders."""
         try:
             results.refresh()
+            for function in results.on_request:
+                function()
         except EngineError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

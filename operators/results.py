@@ -11,6 +11,7 @@ ends and on request, never while drawing.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Result:
 
 found: dict[str, Result] = {}
 """By folder, newest first."""
+on_request: list[Callable[[], None]] = []
+"""Called when the editor asks to look again."""
 
 
 class DELTA_STRIP_PG_result(bpy.types.PropertyGroup):

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bpy.app.translations import pgettext_rpt as rpt_
+
 from ..engine.job import EditJob
 from . import settings, strips
 
@@ -27,12 +29,13 @@ def apply(scene: Any, job: EditJob, mask_uuid: str = "") -> list[str]:
     panel.strength = job.settings.strength
     panel.seed = min(job.seed, settings.SEED_MAX)
     if panel.seed != job.seed:
-        notes.append(f"Its seed {job.seed} is more than the panel can hold.")
+        text = rpt_("Its seed {seed} is more than the panel can hold.")
+        notes.append(text.format(seed=job.seed))
     place = strips.find([scene], mask_uuid)
     panel.mask_strip = place.strip.name if place else ""
     if job.mask is not None:
         panel.mask_channel = job.mask.channel
         panel.use_invert_mask, panel.feather_px = job.mask.invert, job.mask.feather_px
         if place is None:
-            notes.append("Its mask strip is not in this scene: choose one.")
+            notes.append(rpt_("Its mask strip is not in this scene: choose one."))
     return notes

@@ -43,7 +43,7 @@ def facts(scene: Any, strip: Any) -> list[tuple[str, str]]:
     """What is written on a result strip, as names and values."""
     source = strips.find([scene], strip.get(_PREFIX + "source", ""))
     written = {
-        "Strip": source.strip.name if source else strip.get(_PREFIX + "source_name", ""),
+        "Made from": source.strip.name if source else strip.get(_PREFIX + "source_name", ""),
         "Source": strip.get(_PREFIX + "source_prompt", ""),
         "Target": strip.get(_PREFIX + "target_prompt", ""),
         "Method": method_name(strip.get(_PREFIX + "method", "")),

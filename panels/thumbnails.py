@@ -8,6 +8,8 @@ from typing import Any
 
 import bpy.utils.previews
 
+from ..operators import results
+
 _previews: Any = None
 
 
@@ -22,12 +24,19 @@ def icon(path: Path) -> int:
     return _previews.load(key, key, "IMAGE").icon_id if path.is_file() else 0
 
 
+def forget() -> None:
+    """Read all pictures again: on a busy machine Blender now and then drops one unread."""
+    _previews.clear()
+
+
 def register() -> None:
     """Make the store of pictures."""
     global _previews
     _previews = bpy.utils.previews.new()
+    results.on_request.append(forget)
 
 
 def unregister() -> None:
     """Free all pictures."""
+    results.on_request.remove(forget)
     bpy.utils.previews.remove(_previews)

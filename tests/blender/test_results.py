@@ -251,7 +251,7 @@ def test_the_panel_of_a_result_strip_tells_what_made_it(part, scene, clip):
     clip.name = "renamed"
     facts = dict(part("panels.strip_panel").facts(scene, result))
     assert facts == {
-        "Strip": "renamed",
+        "Made from": "renamed",
         "Source": "a red ball",
         "Target": "a blue ball",
         "Method": "Delta Denoising",
@@ -261,7 +261,7 @@ def test_the_panel_of_a_result_strip_tells_what_made_it(part, scene, clip):
         "Blender": bpy.app.version_string,
     }
     remove(scene, clip)
-    assert dict(part("panels.strip_panel").facts(scene, result))["Strip"] == "clip"
+    assert dict(part("panels.strip_panel").facts(scene, result))["Made from"] == "clip"
 
 
 def test_a_trimmed_copy_of_a_result_keeps_its_result_from_being_deleted(part, scene, clip, listed):
@@ -270,3 +270,15 @@ def test_a_trimmed_copy_of_a_result_keeps_its_result_from_being_deleted(part, sc
     trim(result, 11, 13)
     result.name = "copy"
     assert "“copy” shows these frames" in refused("delete_result")
+
+
+def test_refresh_reads_the_pictures_again_and_finds_what_others_made(part, scene, clip, listed):
+    press_edit()
+    thumbnails, picture = part("panels.thumbnails"), listed.chosen_result().picture
+    thumbnails.icon(picture)
+    assert str(picture) in thumbnails._previews
+    listed.found.clear()
+    assert run("refresh_results") == {"FINISHED"}
+    assert lines() == ["clip → a blue ball"]
+    assert str(picture) not in thumbnails._previews
+    assert thumbnails.icon(picture.with_name("none.png")) == 0
