@@ -111,6 +111,28 @@ def fake(part, monkeypatch):
 
 
 @pytest.fixture
+def real_engine(part, monkeypatch) -> None:
+    """Use the real engine with the demo backbone; skips where it is not installed."""
+    python = os.environ.get("DELTA_STRIP_PYTHON") or str(ROOT / ".venv/bin/python")
+    command, environment = part("engine.client").engine_command(
+        Path(python), part("preferences").EXTENSION_ROOT
+    )
+    if not Path(python).exists():
+        pytest.skip(f"no engine environment: {python} does not exist")
+    probe = subprocess.run(
+        [*command[:-1], "probe"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if probe.returncode:
+        pytest.skip(f"the engine does not work: {probe.stderr[-200:]}")
+    monkeypatch.setenv("DELTA_STRIP_PYTHON", python)
+
+
+@pytest.fixture
 def clip(scene, tmp_path, fake):
     """Six pictures as an image strip, frames 10 to 15."""
     strip = add_images(

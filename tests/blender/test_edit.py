@@ -371,24 +371,7 @@ def test_nothing_is_written_into_the_extensions_folder(extension, scene, clip):
     assert sorted(folder.rglob("*")) == before
 
 
-def test_the_real_engine_edits_a_strip_with_the_demo_backbone(part, scene, tmp_path, monkeypatch):
-    python = os.environ.get("DELTA_STRIP_PYTHON") or str(ROOT / ".venv/bin/python")
-    command, environment = part("engine.client").engine_command(
-        Path(python), part("preferences").EXTENSION_ROOT
-    )
-    if not Path(python).exists():
-        pytest.skip(f"no engine environment: {python} does not exist")
-    probe = subprocess.run(
-        [*command[:-1], "probe"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if probe.returncode:
-        pytest.skip(f"the engine does not work: {probe.stderr[-200:]}")
-    monkeypatch.setenv("DELTA_STRIP_PYTHON", python)
+def test_the_real_engine_edits_a_strip_with_the_demo_backbone(scene, tmp_path, real_engine):
     add_images(scene.sequence_editor, write_sequence(tmp_path / "in", 3), name="clip")
     scene.delta_strip.source_prompt = "a red ball moving over grass"
     scene.delta_strip.target_prompt = "a blue ball moving over grass"

@@ -105,6 +105,15 @@ def strobed(scene, tmp_path):
     return strip
 
 
+def slowed_down(scene, tmp_path):
+    if bpy.app.version < (5, 0):
+        pytest.skip("before 5.0 scripts cannot retime pictures: no keys in 4.2, a crash in 4.5")
+    strip = images(scene, tmp_path)
+    strip.retiming_keys.add(timeline_frame=START + 3)
+    strip.retiming_keys[-1].timeline_frame = START + 9
+    return strip
+
+
 def with_modifier(scene, tmp_path):
     if hasattr(bpy.context.workspace, "sequencer_scene"):
         bpy.context.workspace.sequencer_scene = scene  # 5.0 crashes without one
@@ -211,9 +220,9 @@ def scene_strip(scene, tmp_path):
 
 KINDS = [
     *(image_sequence, still, trimmed, held_before_and_after, cut_off_for_good, flipped, cropped),
-    *(transformed, other_size, tinted, reversed_order, strobed, with_modifier, with_proxy),
-    *(on_a_muted_channel, see_through, see_through_and_reversed, colour, small_colour, text, blur),
-    *(speed, cross, meta, small_meta, scene_strip),
+    *(transformed, other_size, tinted, reversed_order, strobed, slowed_down, with_modifier),
+    *(with_proxy, on_a_muted_channel, see_through, see_through_and_reversed, colour),
+    *(small_colour, text, blur, speed, cross, meta, small_meta, scene_strip),
 ]
 
 
@@ -289,3 +298,14 @@ def test_one_strip_that_cannot_be_edited_keeps_the_others_from_being_queued(
     select_only(scene, good, bad)
     assert "“locked one”" in refused()
     assert queue.jobs == []
+
+
+def test_the_real_engine_leaves_open_what_a_text_strip_leaves_open(scene, tmp_path, real_engine):
+    strip = text(scene, tmp_path)
+    scene.delta_strip.strength = 0.0
+    select_only(scene, strip)
+    assert press_edit() == {"FINISHED"}
+    (result,) = results(scene)
+    pixels = read_png(Path(result.directory) / result.elements[0].filename)
+    assert pixels.shape == (48, 64, 4)
+    assert 0 < (pixels[..., 3] > 0).mean() < 0.5
