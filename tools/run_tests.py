@@ -42,7 +42,7 @@ LINTERS = {
     "ruff format": ["-m", "ruff", "format", "--check"],
     "pyright": ["-m", "pyright"],
 }
-SECONDS = {"lint": 300.0, "engine": 1100.0, "blender": 600.0, "window": 900.0}
+SECONDS = {"lint": 300.0, "engine": 1100.0, "blender": 1200.0, "window": 900.0}
 
 
 @dataclass(frozen=True)
