@@ -19,6 +19,7 @@ from .console import cancel_on_interrupt, print_error, tell
 from .environment import MARKER, verify
 from .environment_setup import run_setup
 from .job import EditJob
+from .models_command import list_models, verify_models
 from .output_folder import Plan, prepared_folder
 from .protocol import Done, Failure, Message, Ready
 from .registry import find_backbone, installed_backbones
@@ -196,12 +197,19 @@ def _probe(_arguments: argparse.Namespace) -> int:
     return errors.EXIT_DONE
 
 
+def _models(arguments: argparse.Namespace) -> int:
+    if arguments.action == "list":
+        return list_models(print)
+    return verify_models(arguments.names, print)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "setup": _setup,
     "edit": _edit,
     "run": _run,
     "serve": _serve,
     "probe": _probe,
+    "models": _models,
 }
 
 

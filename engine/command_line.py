@@ -157,6 +157,7 @@ def make_parser() -> argparse.ArgumentParser:
             help="most that “references” beside the job folders may take, in MB; 0: nothing kept",
         )
     commands.add_parser("probe", help="devices, versions and backbones as JSON")
+    _add_models(commands.add_parser("models", help="list known models, verify model folders"))
     return parser
 
 
@@ -168,6 +169,15 @@ def _add_setup(setup: argparse.ArgumentParser) -> None:
     what = setup.add_mutually_exclusive_group()
     what.add_argument("--verify", action="store_true", help="only look, file by file")
     what.add_argument("--repair", action="store_true", help="install again what is damaged")
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="known models with licence, size and where to get them")
+    verify = actions.add_parser("verify", help="files, checksums and classes of model folders")
+    verify.add_argument(
+        "names", nargs="*", metavar="ID|FOLDER", help="default: all that are installed"
+    )
 
 
 def read_edit_command(arguments: Mapping[str, Any]) -> EditCommand:

@@ -1,23 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stdlib only (imports neither bpy nor torch): which backbones are installed, and what they
-recommend.
+"""Stdlib only (imports neither bpy nor torch): which backbones there are, and what they recommend.
 
-A backbone is a folder in the diffusers layout with a card, `delta_strip.json`, beside its weights.
+A backbone is a folder in the diffusers layout. What must be known before it is loaded is in its
+card, `delta_strip.json`, beside its weights; a folder without one is looked up in
+`vendor/models.toml`, the list of published models.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from .errors import BackboneError, EngineError
 from .job import EditSettings, Method
+from .model_folder import (
+    AGAIN,
+    UNET_WEIGHTS,
+    ModelFile,
+    check_files,
+    check_folder,
+    kind_of,
+    refuse_pickles,
+    sha256_of,
+)
 from .schema import check_limits, from_plain, loads, setting
 
 CARD_NAME = "delta_strip.json"
-MODELS_FOLDER = Path(__file__).resolve().parent.parent / "vendor" / "models"
+VENDOR = Path(__file__).resolve().parent.parent / "vendor"
+MODELS_FOLDER = VENDOR / "models"
+KNOWN_MODELS = VENDOR / "models.toml"
 DEFAULT_BACKBONE = "demo"
 
 
@@ -27,14 +39,6 @@ class RecommendedSettings:
 
     method: Method
     settings: EditSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelFile:
-    """A file of a backbone and its checksum."""
-
-    path: str
-    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,26 +77,14 @@ class BackboneCard:
         return EditSettings()
 
     def verify(self) -> None:
-        """Compare every file that has a checksum with it.
+        """Look at every file; those that have a checksum are read whole the first time.
 
         Raises:
-            BackboneError: a file is missing or differs.
+            BackboneError: the folder is incomplete or damaged, holds pickles, or is of another
+                kind than the card says.
         """
-        for file in self.files:
-            path = self.folder / file.path
-            try:
-                with path.open("rb") as stream:
-                    found = hashlib.file_digest(stream, "sha256").hexdigest()
-            except OSError:
-                raise BackboneError(
-                    f"{self.folder} is incomplete: {file.path} is missing.",
-                    hint="Copy or download the folder again.",
-                ) from None
-            if found != file.sha256:
-                raise BackboneError(
-                    f"{path} is damaged: its checksum is {found[:12]}…, not {file.sha256[:12]}….",
-                    hint="Copy or download the folder again.",
-                )
+        check_folder(self.folder, self.kind)
+        check_files(self.folder, self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +107,25 @@ class _CardFile:
         check_limits(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class KnownModel(_CardFile):
+    """A published model; the attributes of its card, and:
+
+    Attributes:
+        disk_gigabytes: Its files, rounded, in 10⁹ bytes.
+        memory_gigabytes: Its weights alone, loaded on CUDA, in 10⁹ bytes; an edit needs more.
+        repository: Its name on the hub it is published on; empty: it comes with the extension.
+        revision: The commit there that the files are of.
+    """
+
+    disk_gigabytes: float = setting(doc="size of the files", unit="GB", minimum=0)
+    memory_gigabytes: float = setting(doc="memory of the weights", unit="GB", minimum=0)
+    repository: str = ""
+    revision: str = ""
+
+
 def read_card(folder: Path) -> BackboneCard:
-    """The card of a backbone folder.
+    """The card in a backbone folder.
 
     Raises:
         BackboneError: the folder or its card is missing, or the card is not valid.
@@ -131,8 +140,41 @@ def read_card(folder: Path) -> BackboneCard:
         ) from None
     except EngineError as error:
         raise BackboneError(f"{path}: {error.message}", hint=error.hint) from None
-    values: dict[str, Any] = {name: getattr(file, name) for name in _CardFile.__dataclass_fields__}
-    return BackboneCard(folder=folder, **values)
+    return _as_card(file, folder)
+
+
+def known_models() -> list[KnownModel]:
+    """The models that `vendor/models.toml` lists, in its order."""
+    import tomllib  # not at the top: nothing that Blender draws needs it
+
+    listed = tomllib.loads(KNOWN_MODELS.read_text(encoding="utf-8"))["models"]
+    return [from_plain(KnownModel, entry, where=KNOWN_MODELS.name) for entry in listed]
+
+
+def recognised_card(folder: Path) -> BackboneCard:
+    """The card of a folder that has none of its own, by the checksum of its U-Net's weights.
+
+    Reads them whole the first time: some seconds per gigabyte on a slow disk.
+
+    Raises:
+        BackboneError: the folder cannot be used, or its weights are of no known model.
+    """
+    if not (folder / "model_index.json").is_file():
+        raise BackboneError(
+            f"{folder} is not a backbone: it has neither {CARD_NAME} nor model_index.json.",
+            hint="Give an installed backbone's id, or a model folder in the diffusers layout.",
+        )
+    refuse_pickles(folder)
+    check_folder(folder, kind_of(folder))
+    found = sha256_of(folder / UNET_WEIGHTS)
+    for model in known_models():
+        if any(f.path == UNET_WEIGHTS and f.sha256 == found for f in model.files):
+            return _as_card(model, folder)
+    names = ", ".join(model.id for model in known_models() if model.repository)
+    raise BackboneError(
+        f"{folder / UNET_WEIGHTS} (sha256 {found[:12]}…) is of no known model: {names}.",
+        hint=f"{AGAIN} A model of your own needs a card, {CARD_NAME}; README.md says how.",
+    )
 
 
 def installed_backbones() -> list[BackboneCard]:
@@ -150,10 +192,25 @@ def find_backbone(name: str) -> BackboneCard:
     for card in installed_backbones():
         if card.id == name:
             return card
-    if Path(name).is_dir():
-        return read_card(Path(name).resolve())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        folder = folder.resolve()
+        return read_card(folder) if (folder / CARD_NAME).exists() else recognised_card(folder)
+    for model in known_models():
+        if model.id == name:
+            raise BackboneError(
+                f"{model.title} does not come with Delta Strip (licence {model.licence}, "
+                f"{model.disk_gigabytes:g} GB).",
+                hint=f"Get {model.repository} at revision {model.revision[:12]} from the Hugging "
+                "Face Hub yourself, without its pickle files, and give its folder.",
+            )
     known = ", ".join(card.id for card in installed_backbones())
     raise BackboneError(
         f"There is no backbone {name!r}.",
         hint=f"Installed: {known}; or give the folder of a model in the diffusers layout.",
     )
+
+
+def _as_card(file: _CardFile, folder: Path) -> BackboneCard:
+    values: dict[str, Any] = {field.name: getattr(file, field.name) for field in fields(_CardFile)}
+    return BackboneCard(folder=folder, **values)

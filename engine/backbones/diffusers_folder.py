@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads model folders in the diffusers layout, and refuses others (torch, never bpy)."""
+"""Loads the parts of a model folder in the diffusers layout (torch, never bpy)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,6 @@ SCHEDULERS = {
     "DDPMScheduler": DDPMScheduler,
     "PNDMScheduler": PNDMScheduler,
 }
-CLASSES = {
-    "vae": "AutoencoderKL",
-    "text_encoder": "CLIPTextModel",
-    "tokenizer": "CLIPTokenizer",
-}
-WEIGHTS = {
-    "unet": "diffusion_pytorch_model.safetensors",
-    "vae": "diffusion_pytorch_model.safetensors",
-    "text_encoder": "model.safetensors",
-}
-PICKLE_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 
 
 def load_part(cls: Any, folder: Path, part: str, **options: Any) -> Any:
@@ -55,74 +44,8 @@ def load_part(cls: Any, folder: Path, part: str, **options: Any) -> Any:
     return model
 
 
-def check_folder(folder: Path, unet_class: str, hint: str) -> None:
-    """Refuse a folder that is incomplete, holds pickled weights, or names other classes.
-
-    Args:
-        folder: The model's.
-        unet_class: The class of U-Net that model_index.json must name.
-        hint: What to say where it names another one.
-
-    Raises:
-        BackboneError: naming the file or class and what was expected.
-    """
-    pickles = sorted(p.name for p in folder.rglob("*") if p.suffix.lower() in PICKLE_SUFFIXES)
-    if pickles:
-        raise BackboneError(
-            f"{folder} holds pickled weights ({pickles[0]}), which can run code when loaded.",
-            hint="Convert the model to safetensors and remove the pickle files.",
-        )
-    index = _read_json(folder / "model_index.json")
-    for part, expected in {"unet": unet_class, **CLASSES}.items():
-        entry = index.get(part)
-        found = entry[1] if isinstance(entry, list) and len(entry) == 2 else entry
-        if found != expected:
-            raise BackboneError(
-                f"{folder}: {part} is {found}, {expected} is needed.",
-                hint=hint,
-            )
-    for part, weights in WEIGHTS.items():
-        for name in ("config.json", weights):
-            if not (folder / part / name).is_file():
-                raise BackboneError(
-                    f"{folder} is incomplete: {part}/{name} is missing.",
-                    hint="Copy or download the folder again.",
-                )
-    if not any((folder / "tokenizer" / n).is_file() for n in ("tokenizer.json", "vocab.json")):
-        raise BackboneError(
-            f"{folder} is incomplete: the tokenizer's vocabulary is missing.",
-            hint="Copy or download the folder again.",
-        )
-
-
 def load_scheduler(folder: Path) -> DDIMScheduler | DDPMScheduler | PNDMScheduler:
-    """The noise schedule of a folder.
-
-    Raises:
-        BackboneError: unknown scheduler class or prediction type.
-    """
-    config = _read_json(folder / "scheduler" / "scheduler_config.json")
-    name = config.get("_class_name", "")
-    if name not in SCHEDULERS:
-        raise BackboneError(
-            f"{folder}: scheduler {name!r} is unknown; known: {', '.join(sorted(SCHEDULERS))}."
-        )
-    if config.get("prediction_type", "epsilon") not in ("epsilon", "v_prediction"):
-        raise BackboneError(
-            f"{folder}: prediction type {config['prediction_type']!r} is unknown; "
-            "known: epsilon, v_prediction."
-        )
-    return SCHEDULERS[name].from_config(config)
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        data = loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise BackboneError(
-            f"{path.parent} is incomplete: {path.name} is missing.",
-            hint="Copy or download the folder again.",
-        ) from None
-    if not isinstance(data, dict):
-        raise BackboneError(f"{path} is not a JSON object.")
-    return data
+    """The noise schedule of a folder that `engine.model_folder.check_folder` let pass."""
+    path = folder / "scheduler" / "scheduler_config.json"
+    config = loads(path.read_text(encoding="utf-8"))
+    return SCHEDULERS[config["_class_name"]].from_config(config)

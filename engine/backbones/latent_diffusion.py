@@ -22,7 +22,7 @@ from ..registry import BackboneCard
 from .attention import decoder_sites, watched
 from .base import Backbone, Fusion, Recording
 from .checkpointing import checkpointed_blocks
-from .diffusers_folder import check_folder, load_part, load_scheduler
+from .diffusers_folder import load_part, load_scheduler
 
 
 class LatentDiffusion(Backbone):
@@ -39,13 +39,10 @@ class LatentDiffusion(Backbone):
 
     unet_class: ClassVar[Any]
     """Of diffusers. Any: its classes are wrapped in types that pyright cannot follow."""
-    other_kind_hint: ClassVar[str]
-    """What to say of a folder with another U-Net."""
     checkpointing = False
     """Whether a pass with a graph keeps less and its backward pass runs its blocks again."""
 
     def __init__(self, card: BackboneCard, *, device: torch.device, dtype: torch.dtype) -> None:
-        check_folder(card.folder, self.unet_class.__name__, self.other_kind_hint)
         card.verify()
         disable_progress_bar()  # its bar would run through the command line's own
         self.card = card

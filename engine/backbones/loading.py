@@ -10,6 +10,7 @@ import torch
 
 from ..errors import BackboneError, DeviceError
 from ..job import Device, Precision
+from ..model_folder import check_kind
 from ..registry import BackboneCard, find_backbone
 from .base import Backbone
 from .image_mode import ImageMode
@@ -64,10 +65,7 @@ def load_backbone(card: BackboneCard, *, device: torch.device, dtype: torch.dtyp
     Raises:
         BackboneError: unknown kind, or an incomplete or damaged folder.
     """
-    if card.kind not in LOADERS:
-        raise BackboneError(
-            f"{card.folder}: kind {card.kind!r} is unknown; known: {', '.join(sorted(LOADERS))}."
-        )
+    check_kind(card.folder, card.kind)
     try:
         return LOADERS[card.kind](card, device=device, dtype=dtype)  # type: ignore[call-arg]
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError) as error:

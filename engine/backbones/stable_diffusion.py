@@ -13,7 +13,6 @@ class StableDiffusion(LatentDiffusion):
     """Stable Diffusion 1.5's architecture; every frame of a clip is a picture for itself."""
 
     unet_class = UNet2DConditionModel
-    other_kind_hint = "Only folders of the Stable Diffusion 1 family are image models here."
 
     def _predict(self, sample: Tensor, timestep: int, embeddings: Tensor) -> Tensor:
         text = embeddings.repeat_interleave(sample.shape[1], dim=0)

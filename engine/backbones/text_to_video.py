@@ -13,7 +13,6 @@ class TextToVideo(LatentDiffusion):
     """ModelScope's architecture: a spatial and temporal U-Net over latents of single frames."""
 
     unet_class = UNet3DConditionModel
-    other_kind_hint = "Only ModelScope and Zeroscope style folders are text-to-video models here."
 
     def _predict(self, sample: Tensor, timestep: int, embeddings: Tensor) -> Tensor:
         # diffusers: (branches, c, frames, h, w)

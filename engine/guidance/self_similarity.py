@@ -46,9 +46,25 @@ def spatial_self_similarity(target_keys: Tensor, source_keys: Tensor) -> Tensor:
 
 def temporal_self_similarity(target_keys: Tensor, source_keys: Tensor) -> Tensor:
     """T-SSM of one layer; arguments and result as in `spatial_self_similarity`."""
-    dtype = _widest(target_keys)
-    target, source = (keys.mean(dim=1, dtype=dtype)[None] for keys in (target_keys, source_keys))
-    return _SelfSimilarity.apply(target, source.detach())  # type: ignore[return-value]
+    target, source = (_FrameMeans.apply(keys) for keys in (target_keys, source_keys.detach()))
+    return _SelfSimilarity.apply(target, source)  # type: ignore[return-value]
+
+
+class _FrameMeans(Function):
+    """Mean over the places of each frame, `(1, frames, channels)` in the widest format.
+
+    `keys.mean(dtype=…)` would hold all keys in that format at once, forward and backward.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, keys: Tensor) -> Tensor:
+        ctx.keys_format = keys.shape, keys.dtype
+        return torch.stack([frame.mean(dim=0, dtype=_widest(frame)) for frame in keys])[None]
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        shape, dtype = ctx.keys_format
+        return (grad_outputs[0][0] / shape[1]).to(dtype)[:, None].expand(shape)
 
 
 class _SelfSimilarity(Function):

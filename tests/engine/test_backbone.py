@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.backbones.diffusers_folder import SCHEDULERS
 from engine.backbones.loading import (
+    LOADERS,
     LoadedBackbones,
     choose_device,
     choose_dtype,
@@ -16,6 +18,7 @@ from engine.backbones.loading import (
     load_backbone,
 )
 from engine.errors import BackboneError, DeviceError
+from engine.model_folder import SCHEDULER_CLASSES, UNET_CLASSES
 from engine.registry import find_backbone, installed_backbones, read_card
 
 CPU = torch.device("cpu")
@@ -101,55 +104,16 @@ def test_an_epsilon_folder_is_read_by_the_same_code(folder, demo):
         assert torch.allclose(demo.noise_pred(z_t, 500, embeddings), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "missing",
-    [
-        "unet/diffusion_pytorch_model.safetensors",
-        "vae/config.json",
-        "text_encoder/model.safetensors",
-        "scheduler/scheduler_config.json",
-        "model_index.json",
-    ],
-)
-def test_an_incomplete_folder_is_refused_and_the_file_named(folder, missing):
-    (folder / missing).unlink()
-    with pytest.raises(BackboneError, match=f"incomplete.*{missing.rsplit('/', 1)[-1]}"):
+def test_what_the_folder_lacks_is_refused_before_anything_is_loaded(folder):
+    (folder / "vae" / "config.json").unlink()
+    with pytest.raises(BackboneError, match=r"incomplete: config\.json is missing"):
         load(folder)
 
 
-def test_a_folder_without_a_vocabulary_is_refused(folder):
-    for path in (folder / "tokenizer").iterdir():
-        if path.name in ("tokenizer.json", "vocab.json"):
-            path.unlink()
-    with pytest.raises(BackboneError, match="vocabulary"):
-        load(folder)
-
-
-def test_pickled_weights_are_refused(folder):
-    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"x")
-    with pytest.raises(BackboneError, match=r"pickled weights \(diffusion_pytorch_model\.bin\)"):
-        load(folder)
-
-
-def test_another_models_folder_is_refused(folder):
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    index["unet"] = ["diffusers", "UNet2DConditionModel"]
-    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
-    with pytest.raises(BackboneError, match="unet is UNet2DConditionModel"):
-        load(folder)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"_class_name": "EulerDiscreteScheduler"}, "scheduler 'EulerDiscreteScheduler'"),
-        ({"prediction_type": "sample"}, "prediction type 'sample'"),
-    ],
-)
-def test_an_unknown_schedule_is_refused(folder, change, message):
-    change_json(folder / "scheduler" / "scheduler_config.json", **change)
-    with pytest.raises(BackboneError, match=message):
-        load(folder)
+def test_the_kinds_and_schedules_that_pass_are_those_that_can_be_loaded():
+    found = {kind: loader.unet_class.__name__ for kind, loader in LOADERS.items()}
+    assert found == UNET_CLASSES
+    assert tuple(SCHEDULERS) == SCHEDULER_CLASSES
 
 
 def test_weights_that_differ_from_their_checksum_are_refused(folder):
@@ -164,8 +128,8 @@ def test_weights_that_differ_from_their_checksum_are_refused(folder):
 def test_cut_off_weights_without_a_checksum_are_refused(folder):
     change_json(folder / "delta_strip.json", files=[])
     path = folder / "vae" / "diffusion_pytorch_model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(BackboneError, match="cannot be loaded"):
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(BackboneError, match="its header says"):
         load(folder)
 
 
@@ -177,13 +141,6 @@ def test_a_folder_that_lacks_a_tensor_is_refused_not_filled_with_random_numbers(
     del tensors[sorted(tensors)[0]]
     save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(BackboneError, match=r"missing keys|cannot be loaded"):
-        load(folder)
-
-
-@pytest.mark.parametrize("change", [{"unet": "x"}, {"vae": None}, {"tokenizer": ["transformers"]}])
-def test_a_model_index_of_another_form_is_refused(folder, change):
-    change_json(folder / "model_index.json", **change)
-    with pytest.raises(BackboneError, match=r"is .*, (UNet3D|Auto|CLIP)\w+ is needed"):
         load(folder)
 
 

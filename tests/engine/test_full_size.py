@@ -1,55 +1,61 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real models' architectures without their weights: full size without memory, and tiny ones.
+"""The real models' architectures without their weights: full size without memory, and tiny ones."""
 
-Configurations are those of the published folders: damo-vilab/text-to-video-ms-1.7b, whose U-Net
-Zeroscope shares, and stable-diffusion-v1-5.
-"""
-
+import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 
+from demo.training.models import make_tokenizer
+from demo.training.plan import FULL as PLAN
+from engine import registry
 from engine.backbones.attention import decoder_sites
 from engine.backbones.loading import LoadedBackbones, image_backbone_for, load_backbone
 from engine.errors import BackboneError
 from engine.guidance.base import WindowStep
 from engine.guidance.methods import make_guidance
 from engine.job import EditSettings
-from engine.registry import read_card
-from tests.engine.folders import IMAGE_BLOCKS, SCHEDULE, VIDEO_BLOCKS, write_folder
+from engine.model_folder import UNET_WEIGHTS, ModelFile, sha256_of
+from engine.registry import known_models, read_card
+from tests.engine.folders import (
+    PUBLISHED,
+    SCHEDULE,
+    make_text_encoder,
+    make_unet,
+    make_vae,
+    write_folder,
+)
 
 CPU = torch.device("cpu")
 
 
-def test_the_full_size_text_to_video_model_has_the_published_size_and_nine_sites():
+@pytest.mark.parametrize(
+    ("kind", "unet_parameters", "memory"),
+    [("text_to_video", 1_411_233_860, 4.5), ("stable_diffusion", 859_520_964, 2.5)],
+)
+def test_the_full_size_models_have_the_published_sizes_and_nine_sites(
+    kind, unet_parameters, memory
+):
     with torch.device("meta"):
-        unet = UNet3DConditionModel(
-            block_out_channels=(320, 640, 1280, 1280),
-            layers_per_block=2,
-            cross_attention_dim=1024,
-            attention_head_dim=64,
-            **VIDEO_BLOCKS,
-        )
-    assert sum(p.numel() for p in unet.parameters()) / 1e9 == pytest.approx(1.411, abs=5e-4)
+        unet = make_unet(kind, PUBLISHED[kind])
+        others = [
+            make_vae(PUBLISHED[kind]),
+            make_text_encoder(PUBLISHED[kind], make_tokenizer(PLAN)),
+        ]
+    assert count(unet) == unet_parameters
     sites = decoder_sites(unet)
     assert len(sites) == 9
     assert {site[:11] for site in sites} == {"up_blocks.1", "up_blocks.2", "up_blocks.3"}
+    gigabytes = (2 * count(unet) + 4 * sum(count(part) for part in others)) / 1e9
+    assert gigabytes == pytest.approx(memory, abs=0.05)
+    listed = [m for m in known_models() if m.kind == kind and m.repository]
+    assert {model.memory_gigabytes for model in listed} == {memory}
 
 
-def test_the_full_size_image_model_has_the_published_size_and_nine_sites():
-    with torch.device("meta"):
-        unet = UNet2DConditionModel(
-            block_out_channels=(320, 640, 1280, 1280),
-            layers_per_block=2,
-            cross_attention_dim=768,
-            attention_head_dim=8,
-            **IMAGE_BLOCKS,
-        )
-    assert sum(p.numel() for p in unet.parameters()) / 1e6 == pytest.approx(859.5, abs=0.1)
-    assert len(decoder_sites(unet)) == 9
+def count(model):
+    return sum(p.numel() for p in model.parameters())
 
 
 def load(folder):
@@ -112,9 +118,53 @@ def test_an_image_model_of_another_schedule_or_kind_is_refused(folders, tmp_path
         load_as(folders["stable_diffusion"], tmp_path / "wrong", "text_to_video")
 
 
-def load_as(folder, copy, kind):
-    import shutil
+class Kept:
+    """Stands for `LoadedBackbones`: always this backbone."""
 
+    def __init__(self, backbone):
+        self.backbone = backbone
+
+    def get(self, *_, **__):
+        return self.backbone
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("latent_channels", lambda n: 4 * n, "has 4 channels of a latent, .* has 16"),
+        ("latent_factor", lambda n: n // 2, "has 8 pixels per latent, .* has 4"),
+        ("alphas_cumprod", lambda a: a[:500], "has 1000 timesteps, .* has 500"),
+        ("scaling_factor", lambda f: 0.13025, "has 0.18215 as scaling factor .* has 0.13025"),
+    ],
+)
+def test_an_image_model_of_other_latents_is_refused(folders, monkeypatch, name, change, message):
+    video, image = load(folders["text_to_video"]), load(folders["stable_diffusion"])
+    options = {"device": CPU, "dtype": torch.float32}
+    folder = str(folders["stable_diffusion"])
+    assert image_backbone_for(video, folder, Kept(image), **options) is image
+    monkeypatch.setattr(image, name, change(getattr(image, name)))
+    with pytest.raises(BackboneError, match=message) as caught:
+        image_backbone_for(video, folder, Kept(image), **options)
+    assert caught.value.hint
+
+
+def test_a_folder_without_a_card_is_recognised_and_loaded(folders, tmp_path, monkeypatch):
+    folder = shutil.copytree(folders["stable_diffusion"], tmp_path / "no card")
+    (folder / "delta_strip.json").unlink()
+    listed = next(model for model in known_models() if model.kind == "stable_diffusion")
+    file = ModelFile(path=UNET_WEIGHTS, sha256=sha256_of(folder / UNET_WEIGHTS))
+    listed = dataclasses.replace(listed, files=(file,))
+    monkeypatch.setattr(registry, "known_models", lambda: [listed])
+    card = registry.find_backbone(str(folder))
+    assert (card.id, card.licence) == ("stable-diffusion", "CreativeML-OpenRAIL-M")
+    image = load_backbone(card, device=CPU, dtype=torch.float32)
+    z_t = torch.randn(1, 1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    text = image.embed(["a red ball"])
+    as_carded = load(folders["stable_diffusion"]).noise_pred(z_t, 300, text)
+    assert torch.equal(image.noise_pred(z_t, 300, text), as_carded)
+
+
+def load_as(folder, copy, kind):
     shutil.copytree(folder, copy)
     card = json.loads((copy / "delta_strip.json").read_text())
     (copy / "delta_strip.json").write_text(json.dumps(card | {"kind": kind}))

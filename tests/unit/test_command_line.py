@@ -151,9 +151,9 @@ def test_only_what_works_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
         program.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for command in ("setup", "edit", "run", "serve", "probe"):
+    for command in ("setup", "edit", "run", "serve", "probe", "models"):
         assert command in text
-    for absent in ("models", "evaluate", "benchmark", "preset"):
+    for absent in ("download", "evaluate", "benchmark", "preset"):
         assert absent not in text
 
 
