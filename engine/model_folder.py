@@ -97,7 +97,7 @@ def check_folder(folder: Path, kind: str) -> None:
         BackboneError: naming the file or class and what was expected.
     """
     check_kind(folder, kind)
-    refuse_pickles(folder)
+    _refuse_pickles(folder)
     _check_classes(folder, kind)
     _check_scheduler(folder)
     for name in WEIGHTS:
@@ -107,20 +107,6 @@ def check_folder(folder: Path, kind: str) -> None:
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise BackboneError(
             f"{folder} is incomplete: the tokenizer's vocabulary is missing.", hint=AGAIN
-        )
-
-
-def refuse_pickles(folder: Path) -> None:
-    """Refuse a folder in which any file is a pickle by its name.
-
-    Raises:
-        BackboneError: naming the first one.
-    """
-    pickles = sorted(p.name for p in folder.rglob("*") if p.suffix.lower() in PICKLE_SUFFIXES)
-    if pickles:
-        raise BackboneError(
-            f"{folder} holds pickled weights ({pickles[0]}), which can run code when loaded.",
-            hint="Convert the model to safetensors and remove the pickle files.",
         )
 
 
@@ -178,6 +164,16 @@ def sha256_of(path: Path) -> str:
 def _sha256(path: Path, _size: int, _changed_ns: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _refuse_pickles(folder: Path) -> None:
+    """Whatever says it is a pickle, anywhere in the folder."""
+    pickles = sorted(p.name for p in folder.rglob("*") if p.suffix.lower() in PICKLE_SUFFIXES)
+    if pickles:
+        raise BackboneError(
+            f"{folder} holds pickled weights ({pickles[0]}), which can run code when loaded.",
+            hint="Convert the model to safetensors and remove the pickle files.",
+        )
 
 
 def _check_classes(folder: Path, kind: str) -> None:

@@ -21,7 +21,6 @@ from .model_folder import (
     check_files,
     check_folder,
     kind_of,
-    refuse_pickles,
     sha256_of,
 )
 from .schema import check_limits, from_plain, loads, setting
@@ -164,7 +163,6 @@ def recognised_card(folder: Path) -> BackboneCard:
             f"{folder} is not a backbone: it has neither {CARD_NAME} nor model_index.json.",
             hint="Give an installed backbone's id, or a model folder in the diffusers layout.",
         )
-    refuse_pickles(folder)
     check_folder(folder, kind_of(folder))
     found = sha256_of(folder / UNET_WEIGHTS)
     for model in known_models():
@@ -184,10 +182,10 @@ def installed_backbones() -> list[BackboneCard]:
 
 
 def find_backbone(name: str) -> BackboneCard:
-    """The backbone with this id, or in this folder.
+    """The backbone with this id, or in this folder; see `recognised_card` for what that can take.
 
     Raises:
-        BackboneError: there is none.
+        BackboneError: there is none, or the folder cannot be used.
     """
     for card in installed_backbones():
         if card.id == name:
