@@ -76,7 +76,7 @@ class _SelfSimilarity(Function):
     @staticmethod
     def forward(ctx: Any, target: Tensor, source: Tensor) -> Tensor:
         ctx.save_for_backward(target, source)
-        values = [_distance(*_directions(k, s)) for k, s in zip(target, source, strict=True)]
+        values = [_distance(*_directions(k, s)[:3]) for k, s in zip(target, source, strict=True)]
         # Rounding may leave a little less than nothing.
         return (torch.stack(values).mean().clamp_min(0) / target.shape[1] ** 2).float()
 
@@ -86,7 +86,7 @@ class _SelfSimilarity(Function):
         gradient = torch.empty_like(target)
         scale = grad_outputs[0].to(_widest(target)) / (len(target) * target.shape[1] ** 2)
         for row, k, s in zip(gradient, target, source, strict=True):
-            row.copy_(_gradient(k, s) * scale)
+            row.copy_(_gradient(k, s).mul_(scale))
         return gradient, None
 
 
@@ -95,15 +95,24 @@ def _widest(like: Tensor) -> torch.dtype:
     return torch.float32 if like.device.type == "mps" else torch.float64
 
 
-def _directions(k: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """N, M and D = N − M, each (rows, channels), of raw keys."""
-    k, s = k.to(_widest(k)), s.to(_widest(s))
-    k_length = k.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
-    s_length = s.norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
-    d = k - s
+def _directions(k: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """N, M and D = N − M, each (rows, channels), of raw keys; and the target's lengths.
+
+    In place, on copies: at full size each such matrix is 7 MB.
+    """
+    n, m = k.to(_widest(k), copy=True), s.to(_widest(s), copy=True)
+    k_length = n.norm(dim=1, keepdim=True).clamp_min_(LEAST_LENGTH)
+    s_length = m.norm(dim=1, keepdim=True).clamp_min_(LEAST_LENGTH)
+    d = n - m
     # 1/‖k‖ − 1/‖s‖ = −⟨d, k + s⟩ / (‖k‖ ‖s‖ (‖k‖ + ‖s‖)), without the difference of two lengths.
-    stretch = (d * (k + s)).sum(1, keepdim=True) / (k_length * s_length * (k_length + s_length))
-    return k / k_length, s / s_length, d / k_length - s * stretch
+    along = (_products(d, n) + _products(d, m)) / (k_length * s_length * (k_length + s_length))
+    d.div_(k_length).addcmul_(m, along, value=-1)
+    return n.div_(k_length), m.div_(s_length), d, k_length
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product of each row of one with that of the other, (rows, 1)."""
+    return (a[:, None] @ b[:, :, None])[:, 0]
 
 
 def _distance(n: Tensor, m: Tensor, d: Tensor) -> Tensor:
@@ -117,10 +126,10 @@ def _distance(n: Tensor, m: Tensor, d: Tensor) -> Tensor:
 
 def _gradient(k: Tensor, s: Tensor) -> Tensor:
     """∂‖N Nᵀ − M Mᵀ‖² / ∂K: 4 (D Nᵀ + M Dᵀ) N, then through the scaling to unit length."""
-    n, m, d = _directions(k, s)
+    n, m, d, length = _directions(k, s)
     rows, channels = n.shape
     is_direct = rows < channels
-    by_n = 4 * ((d @ n.T + m @ d.T) @ n if is_direct else d @ (n.T @ n) + m @ (d.T @ n))
-    along = (by_n * n).sum(1, keepdim=True)
-    length = k.to(n.dtype).norm(dim=1, keepdim=True).clamp_min(LEAST_LENGTH)
-    return (by_n - n * along) / length
+    by_n = (d @ n.T + m @ d.T) @ n if is_direct else (d @ (n.T @ n)).addmm_(m, d.T @ n)
+    by_n.mul_(4)
+    along = _products(by_n, n)
+    return by_n.addcmul_(n, along, value=-1).div_(length)
