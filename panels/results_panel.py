@@ -36,7 +36,7 @@ class DELTA_STRIP_UL_results(bpy.types.UIList):
 
 
 class DELTA_STRIP_PT_results(SequencerPanel, bpy.types.Panel):
-    """Finished edits of this and earlier sessions."""
+    """Finished edits, also from before a restart."""
 
     bl_label = "Results"
     bl_order = 3
