@@ -90,6 +90,7 @@ def make_tokenizer(plan: Plan) -> CLIPTokenizer:
     Other words are spelt letter by letter.
     """
     words = vocabulary()
+    letters = [*_LETTERS, *(letter + _END_OF_WORD for letter in _LETTERS)]
     trained = Tokenizer(models.BPE(end_of_word_suffix=_END_OF_WORD))
     trained.pre_tokenizer = pre_tokenizers.Whitespace()
     trained.train_from_iterator(
@@ -99,12 +100,14 @@ def make_tokenizer(plan: Plan) -> CLIPTokenizer:
             min_frequency=1,
             show_progress=False,
             end_of_word_suffix=_END_OF_WORD,
-            initial_alphabet=list(_LETTERS),
+            # Letters that end a word get their numbers in an order that changes from call to call
+            # unless they have some already; the numbers decide between merges of equal frequency,
+            # and so which word is which token.
+            special_tokens=letters,
         ),
     )
     model = json.loads(trained.to_str())["model"]
-    tokens = [*_LETTERS, *(letter + _END_OF_WORD for letter in _LETTERS), *model["vocab"]]
-    tokens = [*dict.fromkeys(tokens), START, END]
+    tokens = [*dict.fromkeys([*letters, *model["vocab"]]), START, END]
     merges: Any = [tuple(pair) for pair in model["merges"]]  # annotated as strings, taken as pairs
     tokenizer = CLIPTokenizer(
         vocab={token: index for index, token in enumerate(tokens)},

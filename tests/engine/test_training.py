@@ -168,6 +168,16 @@ def test_every_word_of_the_world_is_one_token_and_all_other_words_are_spelt():
     assert tokenizer.unk_token_id not in tokenizer("a zeppelin, 3 of them!").input_ids[1:-1]
 
 
+def test_every_process_and_every_run_gives_a_word_the_same_token():
+    first = make_tokenizer(FULL)
+    for _ in range(20):
+        again = make_tokenizer(FULL)
+        assert again.get_vocab() == first.get_vocab()
+        assert again.backend_tokenizer.to_str() == first.backend_tokenizer.to_str()
+    # What a training that is under way has on disk.
+    assert first("an up").input_ids[1:-1] == [118, 200]
+
+
 def test_mixed_latents_have_the_other_picture_inside_and_are_not_judged_at_the_edge():
     latents = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 16, 16)
     pictures = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 64, 64)
