@@ -21,6 +21,7 @@ JOB_VERSION = 1
 """Version of job.json; a job of another version is refused, never guessed at."""
 
 MOST_SIDE_PX = 8192
+LEAST_AREA_SCALE = 1 / 64
 MOST_FPS = 1000
 MOST_FPS_TERM = 2**31 - 1
 """What movie files can hold; average rates of phones' clips do have terms of many millions."""
@@ -99,6 +100,7 @@ class EditSettings:
         doc="how far the edit goes: 0 leaves the clip, 1 is the complete edit, above overdoes it",
         minimum=0,
         maximum=3,
+        has_effect=lambda own: own.use_stopping_rule,
     )
     steps: int = setting(200, doc="most iterations of the optimisation", minimum=1, maximum=5000)
     guidance_scale: float = setting(
@@ -125,12 +127,14 @@ class EditSettings:
         doc="calibrated rule: typical change of an edited latent per step, in standard deviations",
         minimum=0.0001,
         maximum=2,
+        has_effect=lambda own: own.step_rule == "calibrated" or own.optimiser == "adam",
     )
     effective_step: float = setting(
         0.1 * 2000 / 4096,
         doc="fixed rule: coefficient on the gradient (DDS: lr 0.1 · 2000 / (64·64))",
         minimum=0,
         maximum=10,
+        has_effect=lambda own: own.step_rule == "fixed",
     )
     averaging: float = setting(
         0.0,
@@ -154,6 +158,7 @@ class EditSettings:
         unit="steps",
         minimum=1,
         maximum=500,
+        has_effect=lambda own: own.use_stopping_rule,
     )
 
     dreammotion: DreamMotionSettings = setting(
@@ -187,6 +192,12 @@ class EditJob:
         None,
         doc="width and height the backbone works at; none: chosen from the clip's size",
         unit="px",
+    )
+    area_scale: float = setting(
+        1.0,
+        doc="area the backbone works at, as a share of its best one; ignored where size is set",
+        minimum=LEAST_AREA_SCALE,
+        maximum=4,
     )
     seed: int = setting(0, doc="seed of noise and timesteps", minimum=0, maximum=2**63 - 1)
     device: Device = setting("auto", doc="where the backbone runs")

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stdlib only (imports neither bpy nor torch): job folders and what their files say about a job.
 
-A job folder holds job.json, source/ and mask/ (pictures Blender rendered), checkpoint.safetensors
-while unfinished, frames/000001.png …, edited.mp4, edited.mkv, compare.png, result.json (written
-last: its presence means done), failure.json (why it stopped), engine.log, blender.json (Blender's
-own: where the strip belongs), inputs.json (`edit`'s own: its clip's size and time) and the marker
-`imported`.
+A job folder holds job.json, source/ and mask/ (pictures Blender rendered), while unfinished
+checkpoint.safetensors and preview.png, then frames/000001.png …, edited.mp4, edited.mkv,
+compare.png, result.json (written last: its presence means done), failure.json (why it stopped),
+engine.log, blender.json (Blender's own), inputs.json (`edit`'s own) and the marker `imported`.
 """
 
 from __future__ import annotations
@@ -30,12 +29,13 @@ JobState = Literal["new", "running", "interrupted", "done", "failed", "cancelled
 
 JOB = "job.json"
 RESULT = "result.json"
+PREVIEW = "preview.png"
 FAILURE = "failure.json"
 CHECKPOINT = "checkpoint.safetensors"
 FRAMES = "frames"
 LOG = "engine.log"
 IMPORTED = "imported"
-RUN_FILES = (CHECKPOINT, "edited.mp4", "edited.mkv", "compare.png", RESULT)
+RUN_FILES = (CHECKPOINT, PREVIEW, "edited.mp4", "edited.mkv", "compare.png", RESULT)
 """What a run alone writes, beside the frames."""
 FRAME_NAME = re.compile(r"\d{6,}\.png")
 _PASSING = ("storage", "out_of_memory", "engine_process", "internal")

@@ -35,18 +35,26 @@ class DreamMotionSettings:
         doc="calibrated rule: spatial term, as a share of the edit's gradient (a study's value)",
         minimum=0,
         maximum=100,
+        has_effect=lambda own: own.similarity_rule == "calibrated",
     )
     temporal_share: float = setting(
         0.25,
         doc="calibrated rule: temporal term, as a share of the edit's gradient (a study's value)",
         minimum=0,
         maximum=100,
+        has_effect=lambda own: own.similarity_rule == "calibrated",
     )
     spatial_weight: float = setting(
-        1.0, doc="fixed rule: λ_s, of the mean squared difference of similarities", minimum=0
+        1.0,
+        doc="fixed rule: λ_s, of the mean squared difference of similarities",
+        minimum=0,
+        has_effect=lambda own: own.similarity_rule == "fixed",
     )
     temporal_weight: float = setting(
-        1.0, doc="fixed rule: λ_t, of the mean squared difference of similarities", minimum=0
+        1.0,
+        doc="fixed rule: λ_t, of the mean squared difference of similarities",
+        minimum=0,
+        has_effect=lambda own: own.similarity_rule == "fixed",
     )
 
     def __post_init__(self) -> None:
@@ -68,15 +76,19 @@ class AssdSettings:
         doc="τ, in standard deviations of the difference of the branches",
         minimum=0,
         maximum=100,
+        has_effect=lambda own: own.smoothing_centre < 1,
     )
     reading: Literal["below", "above"] = setting(
-        "below", doc="what is smoothed: frames below the threshold (as printed), or above it"
+        "below",
+        doc="what is smoothed: frames below the threshold (as printed), or above it",
+        has_effect=lambda own: own.smoothing_centre < 1,
     )
     self_weight: float = setting(
         0.8,
         doc="λ, share of the attention to oneself in the fused layers; 1 fuses nothing",
         minimum=0,
         maximum=1,
+        has_effect=lambda own: own.fused_layers > 0,
     )
     fused_layers: int = setting(
         2, doc="how many of the decoder's last self-attention layers are fused", minimum=0
@@ -85,7 +97,9 @@ class AssdSettings:
         1.0, doc="weight of the image model's gradient (paper: 1); 0 for none", minimum=0
     )
     image_backbone: str = setting(
-        "", doc="id or folder of the image model; empty: the backbone's own image mode"
+        "",
+        doc="id or folder of the image model; empty: the backbone's own image mode",
+        has_effect=lambda own: own.image_weight > 0,
     )
 
     def __post_init__(self) -> None:

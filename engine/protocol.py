@@ -103,6 +103,15 @@ class Progress(Message):
 
 
 @dataclass(frozen=True)
+class Preview(Message):
+    """A new picture of the running job, before and after, is in `path`; renewed now and then."""
+
+    type = "preview"
+    job: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Notice(Message):
     """Something the editor should know; the job goes on."""
 
@@ -153,6 +162,7 @@ FROM_ENGINE: tuple[type[Message], ...] = (
     Ready,
     Stage,
     Progress,
+    Preview,
     Notice,
     Failure,
     Done,

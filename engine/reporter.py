@@ -6,22 +6,32 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from .errors import CancelledError
-from .protocol import Message, Notice, Progress, Stage, StageName
+from .protocol import Message, Notice, Preview, Progress, Stage, StageName
 from .time_left import TimeLeft
 
 _PROGRESS_SECONDS = 0.1
 
 
 class Reporter:
-    """What a job calls while it runs. This base keeps silent and never cancels."""
+    """What a job calls while it runs. This base keeps silent and never cancels.
+
+    Attributes:
+        wants_previews: Whether anyone looks at pictures of the running job.
+    """
+
+    wants_previews = False
 
     def stage(self, name: StageName) -> None:
         """The job enters a stage."""
 
     def progress(self, done: int, total: int) -> None:
         """`done` of `total` units of the current stage are finished."""
+
+    def preview(self, path: Path) -> None:
+        """A new picture of the running job is there."""
 
     def warning(self, message: str, *, hint: str = "") -> None:
         """Something the editor should know; the job goes on."""
@@ -39,6 +49,8 @@ class ProtocolReporter(Reporter):
         cancel: Set when the job shall stop.
         clock: Monotonic seconds.
     """
+
+    wants_previews = True
 
     def __init__(
         self,
@@ -73,6 +85,10 @@ class ProtocolReporter(Reporter):
         seconds_left = round(self._time_left.seconds(), 1)
         self._send(Progress(self._job, self._stage, done, total, seconds_left))
 
+    def preview(self, path: Path) -> None:
+        """A new picture of the running job is there."""
+        self._send(Preview(self._job, str(path)))
+
     def warning(self, message: str, *, hint: str = "") -> None:
         """Something the editor should know; the job goes on."""
         self._send(Notice(self._job, message, hint))
@@ -91,6 +107,8 @@ class NotingReporter(Reporter):
         self.warnings: list[dict[str, str]] = []
         self.stage = reporter.stage
         self.progress = reporter.progress
+        self.preview = reporter.preview
+        self.wants_previews = reporter.wants_previews
         self.check_cancelled = reporter.check_cancelled
 
     def warning(self, message: str, *, hint: str = "") -> None:

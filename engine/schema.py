@@ -13,6 +13,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from .errors import InvalidJobError, ProtocolError
@@ -23,12 +24,21 @@ _NO_DEFAULT = dataclasses.MISSING
 
 @dataclasses.dataclass(frozen=True)
 class FieldInfo:
-    """What a user interface needs to know about a field: its text, unit, limits and choices."""
+    """What a user interface needs to know about a field.
+
+    Attributes:
+        doc: One line of text.
+        unit: Of the value; empty for none.
+        minimum: Least value allowed.
+        maximum: Greatest value allowed.
+        has_effect: Whether the field matters beside the object's other values; None: always.
+    """
 
     doc: str
     unit: str = ""
     minimum: float | None = None
     maximum: float | None = None
+    has_effect: Callable[[Any], bool] | None = None
 
 
 def setting(
@@ -38,9 +48,10 @@ def setting(
     unit: str = "",
     minimum: float | None = None,
     maximum: float | None = None,
+    has_effect: Callable[[Any], bool] | None = None,
 ) -> Any:
     """A dataclass field with its documentation, unit and inclusive limits in one place."""
-    info = FieldInfo(doc, unit, minimum, maximum)
+    info = FieldInfo(doc, unit, minimum, maximum, has_effect)
     if default is _NO_DEFAULT:
         return dataclasses.field(metadata={"info": info})
     return dataclasses.field(default=default, metadata={"info": info})

@@ -3,9 +3,31 @@
 
 from __future__ import annotations
 
-from . import compare, edit, engine_setup, recovery, result_buttons, results, settings
+from . import (
+    compare,
+    edit,
+    engine_setup,
+    presets,
+    queue_operators,
+    recovery,
+    result_buttons,
+    results,
+    settings,
+    strip_prompts,
+)
 
-_MODULES = (settings, engine_setup, edit, recovery, results, result_buttons, compare)
+_MODULES = (
+    settings,
+    strip_prompts,
+    engine_setup,
+    edit,
+    queue_operators,
+    presets,
+    recovery,
+    results,
+    result_buttons,
+    compare,
+)
 
 
 def register() -> None:

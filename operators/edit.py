@@ -1,31 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender (imports bpy, never torch): the operators of the panel; functions do the work."""
-
-# Blender's properties are annotations that call a function; no type checker knows that.
-# pyright: reportInvalidTypeForm=false
+"""Blender (imports bpy, never torch): edits of the selection; functions do the work."""
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
-from bpy.props import StringProperty
 
 from .. import preferences
 from ..engine import job_store
 from ..engine.errors import EngineError, InvalidJobError, StorageError
-from . import background_render, jobs, recovery, result_import, settings, strips
+from . import (
+    background_render,
+    jobs,
+    mask_choice,
+    method_fields,
+    recovery,
+    result_import,
+    settings,
+    strips,
+)
 from .source_export import Export, check_strip, plan_export
+from .strip_prompts import prompts_of
 
-_QUICK_CHECKS = 16  # strips looked at while drawing
+QUICK_CHECKS = 16  # strips looked at while drawing
 
 
 def editable(scene: Any) -> list[strips.Place]:
     """What would be edited: the selection, without sounds and the mask when others are selected."""
     places = strips.selected(scene)
-    mask_uuid = scene.delta_strip.mask_uuid if scene.delta_strip.mask_strip else ""
+    values = scene.delta_strip
+    is_strip = values.mask_kind == "strip" and values.mask_strip
+    mask_uuid = values.mask_uuid if is_strip else ""
     kept = [
         place
         for place in places
@@ -44,57 +52,114 @@ def why_not(scene: Any) -> str:
     if not places:
         return "Select a strip"
     try:
-        for place in places[:_QUICK_CHECKS]:
+        for place in places[:QUICK_CHECKS]:
             check_strip(place, is_quick=True)
-        settings.check_prompts(scene.delta_strip)
-        settings.mask_place(scene)
+            settings.check_prompts(prompts_of(place))
+        mask_choice.mask_of(places[0])
+        method_fields.edit_settings(scene.delta_strip)
         preferences.engine_python()
     except EngineError as error:
         return error.message
     return ""
 
 
-def edit_selection(context: Any) -> list[jobs.QueuedJob]:
-    """Queue one job for each selected strip.
+def under_playhead(scene: Any) -> list[strips.Place]:
+    """Those of the strips to edit that show the current frame."""
+    frame = scene.frame_current
+    return [p for p in editable(scene) if strips.left(p.strip) <= frame < strips.right(p.strip)]
+
+
+def why_no_test(scene: Any) -> str:
+    """Why Test Frames cannot be pressed; empty when it can."""
+    if reason := why_not(scene):
+        return reason
+    return "" if under_playhead(scene) else "Move the playhead over a selected strip"
+
+
+def test_window(place: strips.Place) -> range:
+    """As many frames as the model sees at once, around the playhead and within the strip."""
+    first, end = strips.left(place.strip), strips.right(place.strip)
+    length = min(method_fields.backbone_card().window_frames, end - first)
+    start = place.scene.frame_current - length // 2
+    start = min(max(start, first), end - length)
+    return range(start, start + length)
+
+
+def edit_selection(
+    context: Any, *, is_test: bool = False, variations: int = 1
+) -> list[jobs.QueuedJob]:
+    """Queue one job for each selected strip and variation.
+
+    Args:
+        context: Blender's.
+        is_test: Only a few frames at the playhead, of the strips that are there.
+        variations: How many seeds, counted up from the chosen one.
 
     Raises:
         EngineError: A strip, a prompt, the mask or the engine cannot be used; nothing was queued.
     """
     scene = strips.sequencer_scene(context)
-    places = editable(scene)
+    places = under_playhead(scene) if is_test else editable(scene)
     if not places:
-        raise InvalidJobError("No strip is selected.", hint="Select one or more strips.")
-    settings.check_prompts(scene.delta_strip)
+        what = "selected at the playhead" if is_test else "selected"
+        raise InvalidJobError(f"No strip is {what}.", hint="Select one or more strips.")
+    for place in places:
+        settings.check_prompts(prompts_of(place))
     preferences.engine_python()
     strips.settle(bpy.data.scenes)
-    mask = settings.mask_place(scene)
-    channel = scene.delta_strip.mask_channel
-    plans = [(place, plan_export(place, mask, mask_channel=channel)) for place in places]
-    return [queue_job(place, export) for place, export in plans]
+    channel = mask_choice.mask_channel(scene.delta_strip)
+    method_fields.edit_settings(scene.delta_strip)
+    plans = []
+    for place in places:
+        frames = test_window(place) if is_test else None
+        mask = mask_choice.mask_of(place)
+        export = plan_export(place, mask, mask_channel=channel, frames=frames)
+        settings.planned_size(scene.delta_strip, export.source.size)
+        plans.append((place, export))
+    queued = []
+    for place, export in plans:
+        for number in range(variations):
+            job = queue_job(place, export, seed=scene.delta_strip.seed + number)
+            if is_test:
+                job.title += " · test"
+            if variations > 1:
+                job.title += f" · seed {job.job.seed}"
+            queued.append(job)
+    return queued
 
 
-def queue_job(place: strips.Place, export: Export) -> jobs.QueuedJob:
+def queue_job(place: strips.Place, export: Export, *, seed: int | None = None) -> jobs.QueuedJob:
     """Make the job folder of one strip and put it into the queue.
+
+    Args:
+        place: The strip.
+        export: Its pictures.
+        seed: Instead of the chosen one.
 
     Raises:
         EngineError: A setting cannot be honoured, or the folder cannot be written.
     """
     scene, strip = place.scene, place.strip
-    preference = preferences.get_preferences()
-    computer = settings.Computer(device=preference.device, threads=preferences.engine_threads())
     job = settings.to_job(
-        scene.delta_strip, export, fps=strips.frame_rate(scene), computer=computer
+        scene.delta_strip,
+        export,
+        fps=strips.frame_rate(scene),
+        computer=this_computer(),
+        prompts=prompts_of(place),
     )
+    if seed is not None:
+        job = dataclasses.replace(job, seed=seed)
     placement = result_import.Placement(
         strip=strips.mark(strip),
         strip_name=strip.name,
         scene=scene.name,
         blend=bpy.data.filepath,
-        left=strips.left(strip),
+        left=export.first,
         content_start=strips.content_start(strip),
         is_media_space=export.is_media_space,
         is_rendered=export.source.rendering is not None,
-        mask=scene.delta_strip.mask_uuid if export.mask else "",
+        mask=mask_choice.key_of(scene.delta_strip) if export.mask else "",
+        mask_kind=scene.delta_strip.mask_kind if export.mask else "strip",
     )
     root = preferences.jobs_root(bpy.data.filepath)
     try:
@@ -116,6 +181,12 @@ def queue_job(place: strips.Place, export: Export) -> jobs.QueuedJob:
     return queued
 
 
+def this_computer() -> settings.Computer:
+    """What the preferences say about the computer."""
+    preference = preferences.get_preferences()
+    return settings.Computer(device=preference.device, threads=preferences.engine_threads())
+
+
 def finish(operator: Any, queued: list[jobs.QueuedJob]) -> set[str]:
     """In background mode run the jobs to their end; in a window return at once."""
     if not bpy.app.background:
@@ -131,129 +202,62 @@ def finish(operator: Any, queued: list[jobs.QueuedJob]) -> set[str]:
     return {"CANCELLED"} if failed else {"FINISHED"}
 
 
-class DELTA_STRIP_OT_edit(bpy.types.Operator):
+class _EditOperator:
+    """An operator that queues jobs for the selection."""
+
+    reason = staticmethod(why_not)
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """A reason is shown on the disabled button; scripts get the error of `execute`."""
+        reason = "" if bpy.app.background else cls.reason(strips.sequencer_scene(context))
+        if reason:
+            cls.poll_message_set(reason)  # type: ignore[attr-defined] - of bpy.types.Operator
+        return not reason
+
+    def queue(self, context: Any) -> list[jobs.QueuedJob]:
+        """Queue the jobs."""
+        return edit_selection(context)
+
+    def execute(self, context: Any) -> set[str]:
+        """Queue the jobs; in background mode also run them."""
+        try:
+            queued = self.queue(context)
+        except EngineError as error:
+            self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
+            return {"CANCELLED"}
+        return finish(self, queued)
+
+
+class DELTA_STRIP_OT_edit(_EditOperator, bpy.types.Operator):
     """Edit the selected strips, one job each. You can go on working; results come in above them"""
 
     bl_idname = "delta_strip.edit"
     bl_label = "Edit"
 
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """A reason is shown on the disabled button; scripts get the error of `execute`."""
-        reason = "" if bpy.app.background else why_not(strips.sequencer_scene(context))
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
 
-    def execute(self, context: Any) -> set[str]:
-        """Queue the jobs."""
-        try:
-            queued = edit_selection(context)
-        except EngineError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return finish(self, queued)
+class DELTA_STRIP_OT_test_frames(_EditOperator, bpy.types.Operator):
+    """Edit only a few frames around the playhead, to see in short time what an edit would do"""
+
+    bl_idname = "delta_strip.test_frames"
+    bl_label = "Test Frames"
+    reason = staticmethod(why_no_test)
+
+    def queue(self, context: Any) -> list[jobs.QueuedJob]:
+        """Queue the test."""
+        return edit_selection(context, is_test=True)
 
 
-class _JobOperator:
-    """An operator about one job."""
+class DELTA_STRIP_OT_variations(_EditOperator, bpy.types.Operator):
+    """Edit the selected strips several times, each time with the next seed, to choose from"""
 
-    job: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+    bl_idname = "delta_strip.variations"
+    bl_label = "Variations"
 
-
-class DELTA_STRIP_OT_cancel(_JobOperator, bpy.types.Operator):
-    """Stop this job, or all of them. Your strips stay as they are"""
-
-    bl_idname = "delta_strip.cancel"
-    bl_label = "Cancel"
-
-    def execute(self, _context: Any) -> set[str]:
-        """Cancel the named job, or all."""
-        for job in list(jobs.queue.jobs):
-            if job.is_open and self.job in ("", str(job.folder)):
-                jobs.queue.cancel(job)
-        jobs.redraw()
-        return {"FINISHED"}
-
-
-class DELTA_STRIP_OT_resume(_JobOperator, bpy.types.Operator):
-    """Go on with this job where it stopped; insert its result when it is finished"""
-
-    bl_idname = "delta_strip.resume"
-    bl_label = "Resume"
-
-    def execute(self, _context: Any) -> set[str]:
-        """Queue it again."""
-        try:
-            queued = recovery.resume(Path(self.job))
-        except EngineError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return finish(self, [queued])
-
-
-class DELTA_STRIP_OT_discard(_JobOperator, bpy.types.Operator):
-    """Delete this job and its frames from the disk"""
-
-    bl_idname = "delta_strip.discard"
-    bl_label = "Delete"
-
-    def invoke(self, context: Any, event: Any) -> set[str]:
-        """Ask first: deleting cannot be undone."""
-        return context.window_manager.invoke_confirm(self, event)
-
-    def execute(self, _context: Any) -> set[str]:
-        """Delete it."""
-        try:
-            recovery.discard(Path(self.job))
-            jobs.redraw()
-        except EngineError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
-
-
-class DELTA_STRIP_OT_clear_queue(bpy.types.Operator):
-    """Take ended jobs off this list; their results and files stay"""
-
-    bl_idname = "delta_strip.clear_queue"
-    bl_label = "Clear List"
-
-    def execute(self, _context: Any) -> set[str]:
-        """Forget ended jobs, and offer unfinished ones for recovery."""
-        jobs.queue.jobs = [job for job in jobs.queue.jobs if job.is_open]
-        recovery.scan_quietly()
-        jobs.redraw()
-        return {"FINISHED"}
-
-
-class DELTA_STRIP_OT_restart_engine(bpy.types.Operator):
-    """End the engine and free its memory; it starts again with the next job"""
-
-    bl_idname = "delta_strip.restart_engine"
-    bl_label = "Stop Engine"
-
-    def execute(self, _context: Any) -> set[str]:
-        """Stop it."""
-        jobs.queue.stop_engine()
-        jobs.redraw()
-        return {"FINISHED"}
-
-
-class DELTA_STRIP_OT_open_log(_JobOperator, bpy.types.Operator):
-    """Show what the engine wrote: the job's folder, or the engine's log"""
-
-    bl_idname = "delta_strip.open_log"
-    bl_label = "Open Log"
-
-    def execute(self, _context: Any) -> set[str]:
-        """Open it in the desktop's own program."""
-        path = Path(self.job) if self.job else jobs.engine_log()
-        if not path.exists():
-            self.report({"INFO"}, "The engine has written nothing yet.")
-            return {"CANCELLED"}
-        bpy.ops.wm.path_open(filepath=str(path))
-        return {"FINISHED"}
+    def queue(self, context: Any) -> list[jobs.QueuedJob]:
+        """Queue a job for each seed."""
+        scene = strips.sequencer_scene(context)
+        return edit_selection(context, variations=scene.delta_strip.variations)
 
 
 class DELTA_STRIP_OT_new_seed(bpy.types.Operator):
@@ -272,12 +276,8 @@ class DELTA_STRIP_OT_new_seed(bpy.types.Operator):
 
 CLASSES = (
     DELTA_STRIP_OT_edit,
-    DELTA_STRIP_OT_cancel,
-    DELTA_STRIP_OT_resume,
-    DELTA_STRIP_OT_discard,
-    DELTA_STRIP_OT_clear_queue,
-    DELTA_STRIP_OT_restart_engine,
-    DELTA_STRIP_OT_open_log,
+    DELTA_STRIP_OT_test_frames,
+    DELTA_STRIP_OT_variations,
     DELTA_STRIP_OT_new_seed,
 )
 

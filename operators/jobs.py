@@ -20,8 +20,8 @@ import bpy
 from .. import preferences
 from ..engine import job_store
 from ..engine.errors import EngineError
-from ..engine.protocol import Cancelled, Done, Failure, Message, Notice, Progress, Ready, Stage
-from . import background_render, result_import
+from ..engine.protocol import Cancelled, Done, Failure, Message, Ready
+from . import background_render, result_import, timings
 from .queued_job import ACTIVE, QueuedJob
 
 if TYPE_CHECKING:
@@ -59,6 +59,16 @@ class Queue:
         self.jobs = [old for old in self.jobs if old.folder != job.folder]
         self.jobs.append(job)
         wake()
+
+    def move(self, job: QueuedJob, places: int) -> None:
+        """Have a waiting job run earlier (-1) or later (1) than the waiting one beside it."""
+        waiting = [other for other in self.jobs if other.state == "waiting"]
+        if job not in waiting:
+            return
+        target = waiting.index(job) + places
+        if 0 <= target < len(waiting):
+            here, there = self.jobs.index(job), self.jobs.index(waiting[target])
+            self.jobs[here], self.jobs[there] = self.jobs[there], self.jobs[here]
 
     def step(self) -> None:
         """Do what can be done now. Raises nothing: what goes wrong ends the job it happened to."""
@@ -128,6 +138,7 @@ class Queue:
     def _run(self, job: QueuedJob) -> None:
         engine = self._ready_engine()
         job.state, job.stage, job.done, job.total = "running", "", 0, 0
+        job.is_whole_run = not (job.folder / job_store.CHECKPOINT).exists()
         engine.start()
         engine.run(job.folder)
 
@@ -159,6 +170,8 @@ class Queue:
             )
             return
         job_store.mark_imported(job.folder)
+        if job.is_whole_run:
+            timings.record(job.folder, job.job)
         job.result_name = name
         job.end("done")
 
@@ -171,20 +184,16 @@ class Queue:
         job = self.current
         if job is None or job.state != "running" or not _is_about(message, job):
             return
-        if isinstance(message, Stage):
-            job.stage, job.done, job.total = message.name, 0, 0
-        elif isinstance(message, Progress):
-            job.stage, job.done, job.total = message.name, message.done, message.total
-            job.seconds_left = message.seconds_left
-        elif isinstance(message, Notice):
-            job.warnings.append(f"{message.message} {message.hint}".strip())
-        elif isinstance(message, Done):
+        if isinstance(message, Done):
             job.state = "importing"
         elif isinstance(message, Cancelled):
             _record_cancel(job.folder, "Cancelled.")
             job.end("cancelled")
         elif isinstance(message, Failure):
+            job.code = message.code
             job.end("failed", message.message, message.hint)
+        else:
+            job.follow(message)
 
     def _fail(self, message: str, hint: str = "") -> None:
         """End the job that is being worked on, or is the next one."""
@@ -206,6 +215,8 @@ class Queue:
 queue = Queue()
 after_end: list[Callable[[], None]] = []
 """Called by `poll` after a job has ended, in whatever way."""
+after_redraw: list[Callable[[], None]] = []
+"""Called when the sequencers are redrawn: what else shows the queue."""
 _last_redraw = 0.0
 
 
@@ -255,6 +266,8 @@ def redraw() -> None:
         for area in window.screen.areas:
             if area.type == "SEQUENCE_EDITOR":
                 area.tag_redraw()
+    for function in after_redraw:
+        function()
 
 
 def wake() -> None:

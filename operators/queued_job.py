@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..engine.file_lock import FileLock
-from ..engine.job import EditJob
+from ..engine.job import LEAST_AREA_SCALE, EditJob
+from ..engine.protocol import Message, Notice, Preview, Progress, Stage
 
 State = Literal["waiting", "exporting", "running", "importing", "done", "failed", "cancelled"]
 ACTIVE: tuple[State, ...] = ("exporting", "running", "importing")
@@ -34,7 +35,11 @@ _STAGE_SHARES = {
 
 @dataclass
 class QueuedJob:
-    """A job in the queue and how far it is."""
+    """A job in the queue and how far it is.
+
+    `code` is the error's (engine/errors.py), `preview` the path of the newest picture of the edit,
+    `preview_count` how often it was renewed.
+    """
 
     folder: Path
     title: str
@@ -50,11 +55,21 @@ class QueuedJob:
     warnings: list[str] = field(default_factory=list)
     result_name: str = ""
     is_cancelling: bool = False
+    is_whole_run: bool = False
+    code: str = ""
+    preview: str = ""
+    preview_count: int = 0
 
     @property
     def is_open(self) -> bool:
         """Whether something is still to be done."""
         return self.state == "waiting" or self.state in ACTIVE
+
+    @property
+    def can_be_smaller(self) -> bool:
+        """Whether it failed for lack of memory and could be tried at a smaller size."""
+        is_free = self.job.size is None and self.job.area_scale > LEAST_AREA_SCALE
+        return self.state == "failed" and self.code == "out_of_memory" and is_free
 
     @property
     def factor(self) -> float:
@@ -68,6 +83,18 @@ class QueuedJob:
             return 0.99 * share
         start, end = _STAGE_SHARES.get(self.stage, (0.0, 0.0))
         return start + (end - start) * min(share, 1.0)
+
+    def follow(self, message: Message) -> None:
+        """Take over what the engine says about this job while it runs."""
+        if isinstance(message, Stage):
+            self.stage, self.done, self.total = message.name, 0, 0
+        elif isinstance(message, Progress):
+            self.stage, self.done, self.total = message.name, message.done, message.total
+            self.seconds_left = message.seconds_left
+        elif isinstance(message, Preview):
+            self.preview, self.preview_count = message.path, self.preview_count + 1
+        elif isinstance(message, Notice):
+            self.warnings.append(f"{message.message} {message.hint}".strip())
 
     def end(self, state: State, message: str = "", hint: str = "") -> None:
         """The job is over for this queue; its folder is free for others."""

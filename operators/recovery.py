@@ -18,9 +18,13 @@ from .. import preferences
 from ..engine import job_store
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import EngineError, InvalidJobError
+from ..engine.job import LEAST_AREA_SCALE
+from ..engine.schema import dumps
 from . import jobs, result_import
 
 _ROOTS = "job_folders.txt"
+SMALLER_STILL = 0.25
+"""Share of the area that is tried when the memory ran out, and half of it was tried already."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,25 @@ def resume(folder: Path) -> jobs.QueuedJob:
     jobs.queue.add(queued)
     scan()
     return queued
+
+
+def resume_smaller(folder: Path) -> jobs.QueuedJob:
+    """Put a job back into the queue, at a smaller working size.
+
+    Raises:
+        EngineError: It cannot be read or written, or another Blender works on it.
+    """
+    job = job_store.load(folder)
+    lock = job_store.claim(folder)
+    if lock is None:
+        raise InvalidJobError("Another Blender is working on this job.", hint="Look there.")
+    try:
+        scale = max(job.area_scale * SMALLER_STILL, LEAST_AREA_SCALE)
+        smaller = dumps(replace(job, area_scale=scale), indent=1) + "\n"
+        write_atomic(folder / job_store.JOB, smaller)
+    finally:
+        lock.release()
+    return resume(folder)
 
 
 def discard(folder: Path) -> None:

@@ -70,7 +70,10 @@ def main(request_path: Path) -> None:
 
 def render(rendering: dict[str, Any], folder: Path) -> None:
     """Render one strip into a folder: 000001.png and so on."""
-    place = strips.find(bpy.data.scenes, rendering["uuid"])
+    if rendering["mask"]:
+        place = add_mask(rendering)
+    else:
+        place = strips.find(bpy.data.scenes, rendering["uuid"])
     if place is None:
         raise SystemExit(f"The copy has no strip {rendering['uuid']}.")
     prepare_strip(place, is_media_space=rendering["is_media_space"])
@@ -89,6 +92,18 @@ def render(rendering: dict[str, Any], folder: Path) -> None:
     for number, frame in enumerate(frames, 1):
         Path(scene.render.frame_path(frame=frame)).rename(part / f"{number:06d}.png")
     part.rename(folder)
+
+
+def add_mask(rendering: dict[str, Any]) -> Any:
+    """A strip that shows a mask as it is at each frame of the scene."""
+    scene, mask = bpy.data.scenes[rendering["scene"]], bpy.data.masks[rendering["mask"]]
+    # A mask strip begins with the mask's first frame, so that the mask's frames are the scene's,
+    # and ends before its last one.
+    mask.frame_start, mask.frame_end = rendering["first"], rendering["last"] + 1
+    strip = strips.children(scene.sequence_editor).new_mask(
+        name="mask", mask=mask, channel=1, frame_start=rendering["first"]
+    )
+    return strips.Place(scene, (), strip)
 
 
 def render_singly(scene: Any, frames: range) -> None:

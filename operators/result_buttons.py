@@ -96,8 +96,8 @@ class DELTA_STRIP_OT_reuse_settings(ResultOperator, bpy.types.Operator):
         scene = strips.sequencer_scene(context)
         folder = self.folder
         placement = result_import.load_placement(folder)
-        mask = placement.mask if placement else ""
-        notes = settings_reuse.apply(scene, job_store.load(folder), mask)
+        mask = (placement.mask, placement.mask_kind) if placement else ()
+        notes = settings_reuse.apply(scene, job_store.load(folder), *mask)
         return " ".join([rpt_("The panel now has the settings of this result."), *notes])
 
 

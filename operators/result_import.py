@@ -44,7 +44,8 @@ class Placement:
         content_start: Where the source's content began then; tells how far it was moved since.
         is_media_space: Whether the result takes over transform, crop and flip.
         is_rendered: Whether colour changes of the strip are already in the frames.
-        mask: UUID of the mask strip, empty without one.
+        mask: UUID of the mask strip or name of the mask, empty without one.
+        mask_kind: What the mask is, as `scene.delta_strip.mask_kind` says it.
     """
 
     strip: str
@@ -56,6 +57,7 @@ class Placement:
     is_media_space: bool
     is_rendered: bool
     mask: str = ""
+    mask_kind: str = "strip"
 
 
 def save_placement(job_folder: Path, placement: Placement) -> None:

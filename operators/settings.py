@@ -10,9 +10,8 @@ refuses.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import bpy
 from bpy.props import (
@@ -24,22 +23,19 @@ from bpy.props import (
     StringProperty,
 )
 
-from ..engine.errors import InvalidJobError, MaskError
+from ..engine.errors import InvalidJobError
 from ..engine.job import Device, EditJob, EditSettings, Mask, Method
-from ..engine.registry import DEFAULT_BACKBONE, find_backbone
+from ..engine.registry import DEFAULT_BACKBONE
 from ..engine.schema import field_info
-from . import strips
+from ..engine.working_size import PlannedSize, plan_size
+from . import mask_choice, method_fields
 from .source_export import Export
 
 _STRENGTH = field_info(EditSettings, "strength")
 _FEATHER = field_info(Mask, "feather_px")
+_AREA = field_info(EditJob, "area_scale")
+MOST_VARIATIONS = 16
 SEED_MAX = 2**31 - 1  # Blender's integers; the job itself takes 63 bits
-
-
-def _remember_mask(settings: Any, _context: Any) -> None:
-    """Keep the chosen strip's UUID, so that renaming it changes nothing."""
-    place = strips.find_named(settings.id_data, settings.mask_strip)
-    settings.mask_uuid = strips.mark(place.strip) if place else ""
 
 
 class DELTA_STRIP_PG_settings(bpy.types.PropertyGroup):
@@ -84,11 +80,46 @@ class DELTA_STRIP_PG_settings(bpy.types.PropertyGroup):
         ],
         default="dds",
     )
+    preset: EnumProperty(
+        name="Preset",
+        description="Time against quality: how many steps the edit is found in",
+        items=[
+            ("draft", "Draft", "Half the recommended steps, each twice as large: a first look"),
+            ("balanced", "Balanced", "What the model recommends"),
+            ("quality", "Quality", "Twice the steps, each half as large: steadier, takes longer"),
+        ],
+        default="balanced",
+    )
+    changes: StringProperty(description="What was changed in Advanced, as JSON", options={"HIDDEN"})
+    area_scale: FloatProperty(
+        name="Working Area",
+        description="Area of the pictures the model works on, as a share of what it works best "
+        "at. Smaller needs less memory and time; the result has the strip's size all the same",
+        default=1.0,
+        min=_AREA.minimum or 0,
+        max=_AREA.maximum or 4,
+        precision=2,
+    )
+    mask_kind: EnumProperty(
+        name="Mask",
+        description="What says where the picture may change",
+        items=[
+            ("strip", "Strip", "Another strip's pictures"),
+            ("data", "Mask", "A mask drawn in Blender, over the whole picture of the scene"),
+            ("alpha", "Own Alpha", "The strip's own alpha: what is opaque may change"),
+        ],
+        default="strip",
+    )
+    mask_data: PointerProperty(
+        name="Mask",
+        description="Mask that says where the picture may change. Empty: the whole picture may",
+        type=bpy.types.Mask,
+    )
     mask_strip: StringProperty(
         name="Mask",
         description="Strip that says where the picture may change: white may, black stays exactly "
         "as it was. Empty: the whole picture may change",
-        update=_remember_mask,
+        update=mask_choice.remember_strip,
     )
     mask_uuid: StringProperty(options={"HIDDEN"})
     mask_channel: EnumProperty(
@@ -129,6 +160,13 @@ class DELTA_STRIP_PG_settings(bpy.types.PropertyGroup):
         min=0,
         max=SEED_MAX,
     )
+    variations: IntProperty(
+        name="Variations",
+        description="How many seeds Variations tries, counted up from the one above",
+        default=3,
+        min=2,
+        max=MOST_VARIATIONS,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,35 +177,28 @@ class Computer:
     threads: int = 1
 
 
-def check_prompts(settings: Any) -> None:
-    """Refuse empty prompts before anything is saved or rendered."""
-    for name, example in (("source", "a red ball"), ("target", "a blue ball")):
-        if not getattr(settings, f"{name}_prompt").strip():
+def check_prompts(prompts: tuple[str, str]) -> None:
+    """Refuse empty prompts before anything is saved or rendered.
+
+    Args:
+        prompts: Source and target.
+    """
+    examples = ("a red ball", "a blue ball")
+    for name, prompt, example in zip(("source", "target"), prompts, examples, strict=True):
+        if not prompt.strip():
             raise InvalidJobError(
                 f"The {name} prompt is empty.", hint=f"Write a few words, e.g. “{example}”."
             )
 
 
-def mask_place(scene: Any) -> strips.Place | None:
-    """The chosen mask strip; None when the field is empty.
-
-    Raises:
-        MaskError: The chosen strip is gone.
-    """
-    settings = scene.delta_strip
-    if not settings.mask_strip:
-        return None
-    place = strips.find([scene], settings.mask_uuid)
-    place = place or strips.find_named(scene, settings.mask_strip)
-    if place is None:
-        raise MaskError(
-            f"There is no mask strip “{settings.mask_strip}”.",
-            hint="Choose another one, or leave the field empty.",
-        )
-    return place
-
-
-def to_job(settings: Any, export: Export, *, fps: tuple[int, int], computer: Computer) -> EditJob:
+def to_job(
+    settings: Any,
+    export: Export,
+    *,
+    fps: tuple[int, int],
+    computer: Computer,
+    prompts: tuple[str, str],
+) -> EditJob:
     """The complete job for one strip.
 
     Args:
@@ -175,36 +206,53 @@ def to_job(settings: Any, export: Export, *, fps: tuple[int, int], computer: Com
         export: Where the pictures are.
         fps: Frame rate of the scene.
         computer: Device and threads.
+        prompts: Source and target.
 
     Raises:
         InvalidJobError: A value cannot be honoured.
     """
-    method = cast(Method, settings.method)
-    recommended = find_backbone(DEFAULT_BACKBONE).recommended(method)
     mask = None
     if export.mask is not None:
         mask = Mask(
             media=export.mask.media,
-            channel=cast(Literal["luma", "alpha"], settings.mask_channel),
+            channel=mask_choice.mask_channel(settings),
             invert=settings.use_invert_mask,
             feather_px=settings.feather_px,
         )
     return EditJob(
         source=export.source.media,
         fps=fps,
-        source_prompt=settings.source_prompt.strip(),
-        target_prompt=settings.target_prompt.strip(),
+        source_prompt=prompts[0],
+        target_prompt=prompts[1],
         mask=mask,
-        method=method,
-        settings=dataclasses.replace(recommended, strength=round(settings.strength, 6)),
+        method=cast(Method, settings.method),
+        settings=method_fields.edit_settings(settings),
         backbone=DEFAULT_BACKBONE,
+        area_scale=round(settings.area_scale, 6),
         seed=settings.seed,
         device=computer.device,
         threads=computer.threads,
     )
 
 
-CLASSES = (DELTA_STRIP_PG_settings,)
+def planned_size(settings: Any, size: tuple[int, int]) -> PlannedSize:
+    """The size the backbone works at for pictures of this size, in px.
+
+    Raises:
+        InvalidJobError: The pictures are too long and narrow.
+    """
+    card = method_fields.backbone_card()
+    pixels = int(card.working_pixels * settings.area_scale)
+    return plan_size(*size, pixels=pixels, multiple=card.size_multiple)
+
+
+FIELD_GROUPS = {
+    method_fields.group_name(section): method_fields.make_group(section)
+    for section in method_fields.sections()
+}
+for _name, _group in FIELD_GROUPS.items():
+    DELTA_STRIP_PG_settings.__annotations__[_name] = PointerProperty(type=_group)
+CLASSES = (*FIELD_GROUPS.values(), DELTA_STRIP_PG_settings)
 
 
 def register() -> None:

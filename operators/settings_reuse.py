@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender (imports bpy through strips.py, never torch): a job's settings back into the panel."""
+"""Blender (imports bpy through others, never torch): a job's settings back into the panel."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 from bpy.app.translations import pgettext_rpt as rpt_
 
 from ..engine.job import EditJob
-from . import settings, strips
+from . import mask_choice, method_fields, settings
 
 
-def apply(scene: Any, job: EditJob, mask_uuid: str = "") -> list[str]:
+def apply(scene: Any, job: EditJob, mask_key: str = "", mask_kind: str = "strip") -> list[str]:
     """Set `scene.delta_strip` as it was for a job.
 
     Args:
         scene: Gets the settings.
         job: Says them.
-        mask_uuid: Of the mask strip, empty without one.
+        mask_key: UUID of the mask strip or name of the mask, empty without one.
+        mask_kind: What the mask is.
 
     Returns:
         Sentences about what could not be taken over.
@@ -26,16 +27,19 @@ def apply(scene: Any, job: EditJob, mask_uuid: str = "") -> list[str]:
     notes = []
     panel.source_prompt, panel.target_prompt = job.source_prompt, job.target_prompt
     panel.method = job.method
-    panel.strength = job.settings.strength
+    method_fields.take_over(panel, job.settings)
+    panel.area_scale = job.area_scale
     panel.seed = min(job.seed, settings.SEED_MAX)
     if panel.seed != job.seed:
         text = rpt_("Its seed {seed} is more than the panel can hold.")
         notes.append(text.format(seed=job.seed))
-    place = strips.find([scene], mask_uuid)
-    panel.mask_strip = place.strip.name if place else ""
+    is_there = mask_choice.choose(scene, mask_kind, mask_key)
     if job.mask is not None:
-        panel.mask_channel = job.mask.channel
+        if mask_kind == "strip":
+            panel.mask_channel = job.mask.channel
         panel.use_invert_mask, panel.feather_px = job.mask.invert, job.mask.feather_px
-        if place is None:
+        if not is_there and mask_kind == "strip":
             notes.append(rpt_("Its mask strip is not in this scene: choose one."))
+        elif not is_there:
+            notes.append(rpt_("Its mask is not in this file: choose one."))
     return notes

@@ -29,7 +29,13 @@ _NO_PICTURE = {
 
 @dataclass(frozen=True)
 class Rendering:
-    """A strip that must be rendered into a folder of the job, frames first to last."""
+    """A strip that must be rendered into a folder of the job, frames first to last.
+
+    Attributes:
+        uuid: Of the strip; empty for a mask.
+        mask: Name of a mask to render instead of a strip.
+        scene: Name of the mask's scene.
+    """
 
     uuid: str
     folder: str
@@ -38,6 +44,8 @@ class Rendering:
     size: tuple[int, int]
     is_media_space: bool
     has_alpha: bool
+    mask: str = ""
+    scene: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Export:
-    """Everything a job needs from the timeline."""
+    """Everything a job needs from the timeline; `first` is the clip's first frame there."""
 
     source: Clip
     mask: Clip | None
     is_media_space: bool
+    first: int
     warnings: tuple[str, ...] = ()
 
     @property
@@ -67,11 +76,18 @@ class Export:
 
 def plan_export(
     place: strips.Place,
-    mask: strips.Place | None = None,
+    mask: strips.Place | str | None = None,
     *,
     mask_channel: Literal["luma", "alpha"] = "luma",
+    frames: range | None = None,
 ) -> Export:
     """How a strip and its mask strip become media. Renders nothing.
+
+    Args:
+        place: The strip.
+        mask: The mask strip (the strip itself for its own alpha), or the name of a mask.
+        mask_channel: What of its pictures is the mask.
+        frames: Frames of the scene within the strip; all it shows when not given.
 
     Raises:
         InvalidJobError: The strip cannot be edited.
@@ -79,15 +95,14 @@ def plan_export(
         MaskError: The mask strip cannot be used.
     """
     check_strip(place)
-    if mask is not None:
-        check_mask(place, mask)
-    first, end = strips.left(place.strip), strips.right(place.strip)
-    is_media_space = has_media_space(place.strip) and (
-        mask is None or fits(place, mask) or fills_scene(place)
-    )
+    if isinstance(mask, strips.Place):
+        check_mask(place, mask, mask_channel)
+    shown = frames or range(strips.left(place.strip), strips.right(place.strip))
+    fits_media = mask is None or (isinstance(mask, strips.Place) and fits(place, mask))
+    is_media_space = has_media_space(place.strip) and (fits_media or fills_scene(place))
     source = make_clip(
         place,
-        range(first, end),
+        shown,
         SOURCE_FOLDER,
         is_media_space=is_media_space,
         has_alpha=True,  # what the strip leaves open must not cover the strips below its result
@@ -99,28 +114,44 @@ def plan_export(
             "brightness beyond white is lost."
         )
     if mask is None:
-        return Export(source, None, is_media_space, tuple(warnings))
+        return Export(source, None, is_media_space, shown.start, tuple(warnings))
+    name = mask if isinstance(mask, str) else mask.strip.name
     if not is_media_space and has_media_space(place.strip):
         width, height = strips.scene_size(place.scene)
         warnings.append(
-            f"“{mask.strip.name}” is placed differently from “{place.strip.name}”: "
+            f"“{name}” is placed differently from “{place.strip.name}”: "
             f"both are edited as the scene shows them, at {width}×{height} px."
         )
-    span = range(strips.left(mask.strip), strips.right(mask.strip))
-    frames = [min(max(frame, span[0]), span[-1]) for frame in range(first, end)]
-    if span[0] > first or span[-1] < end - 1:
-        warnings.append(
-            f"“{mask.strip.name}” covers frames {span[0]}–{span[-1]} of {first}–{end - 1}: "
-            "its first or last frame is held."
+    if isinstance(mask, str):
+        clip = make_mask_clip(mask, place.scene, shown)
+    else:
+        if gap := coverage_gap(mask, shown):
+            warnings.append(gap)
+        clip = make_clip(
+            mask,
+            held_frames(mask, shown),
+            MASK_FOLDER,
+            is_media_space=is_media_space and fits(place, mask),
+            has_alpha=mask_channel == "alpha",
         )
-    clip = make_clip(
-        mask,
-        frames,
-        MASK_FOLDER,
-        is_media_space=is_media_space and fits(place, mask),
-        has_alpha=mask_channel == "alpha",
+    return Export(source, clip, is_media_space, shown.start, tuple(warnings))
+
+
+def coverage_gap(mask: strips.Place, frames: range) -> str:
+    """What to say about a mask strip that does not cover these frames; empty when it does."""
+    span = range(strips.left(mask.strip), strips.right(mask.strip))
+    if span.start <= frames.start and frames.stop <= span.stop:
+        return ""
+    return (
+        f"“{mask.strip.name}” covers frames {span[0]}–{span[-1]} of {frames[0]}–{frames[-1]}: "
+        "its first or last frame is held."
     )
-    return Export(source, clip, is_media_space, tuple(warnings))
+
+
+def held_frames(mask: strips.Place, frames: range) -> list[int]:
+    """The mask strip's frame for each of these; outside of it its first or last one is held."""
+    first, last = strips.left(mask.strip), strips.right(mask.strip) - 1
+    return [min(max(frame, first), last) for frame in frames]
 
 
 def check_strip(place: strips.Place, *, is_quick: bool = False) -> None:
@@ -148,9 +179,9 @@ def check_strip(place: strips.Place, *, is_quick: bool = False) -> None:
     check_files(strip, is_quick=is_quick)
 
 
-def check_mask(place: strips.Place, mask: strips.Place) -> None:
+def check_mask(place: strips.Place, mask: strips.Place, channel: Literal["luma", "alpha"]) -> None:
     """Refuse a mask strip that cannot be a mask for this strip."""
-    if mask.strip == place.strip:
+    if mask.strip == place.strip and channel != "alpha":
         raise MaskError(
             f"“{mask.strip.name}” is both the clip and its mask.",
             hint="Choose another mask strip, or leave the field empty.",
@@ -226,6 +257,18 @@ def make_clip(
     media = Media(path=folder, kind="images", frames=frame_numbers, files=files)
     key = strips.mark(strip)
     rendering = Rendering(key, folder, first, last, size, is_media_space, has_alpha)
+    return Clip(media, size, rendering)
+
+
+def make_mask_clip(name: str, scene: Any, frames: range) -> Clip:
+    """A mask as the scene shows it at these frames; always rendered."""
+    size = strips.scene_size(scene)
+    files = tuple(f"{number:06d}.png" for number in range(1, len(frames) + 1))
+    media = Media(path=MASK_FOLDER, kind="images", frames=tuple(range(len(frames))), files=files)
+    first, last = frames[0], frames[-1]
+    rendering = Rendering(
+        "", MASK_FOLDER, first, last, size, False, False, mask=name, scene=scene.name
+    )
     return Clip(media, size, rendering)
 
 

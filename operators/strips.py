@@ -52,6 +52,11 @@ def all_strips_name() -> str:
     return "strips_all" if has_new else "sequences_all"
 
 
+def strip_type() -> Any:
+    """The type of all strips."""
+    return bpy.types.Strip if hasattr(bpy.types, "Strip") else bpy.types.Sequence
+
+
 def walk(scene: Any) -> Iterator[Place]:
     """Every strip of a scene, inside meta strips too."""
     editor = scene.sequence_editor

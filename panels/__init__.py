@@ -3,9 +3,29 @@
 
 from __future__ import annotations
 
-from . import edit_panel, menus, queue_panel, results_panel, strip_panel, thumbnails
+from . import (
+    advanced_panel,
+    edit_panel,
+    live_preview,
+    menus,
+    queue_panel,
+    results_panel,
+    status_bar,
+    strip_panel,
+    thumbnails,
+)
 
-_MODULES = (edit_panel, queue_panel, thumbnails, results_panel, strip_panel, menus)
+_MODULES = (
+    edit_panel,
+    advanced_panel,
+    live_preview,
+    queue_panel,
+    thumbnails,
+    results_panel,
+    strip_panel,
+    menus,
+    status_bar,
+)
 
 
 def register() -> None:

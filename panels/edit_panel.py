@@ -3,15 +3,25 @@
 
 from __future__ import annotations
 
-import functools
 import textwrap
 from typing import Any
 
 import bpy
 
-from ..engine.registry import DEFAULT_BACKBONE, find_backbone
-from ..operators import edit, engine_setup, jobs, source_export, strips
-from .status import status_text
+from ..engine.errors import EngineError
+from ..operators import (
+    edit,
+    engine_setup,
+    jobs,
+    mask_choice,
+    method_fields,
+    source_export,
+    strips,
+    timings,
+)
+from ..operators.presets import MENU
+from ..operators.settings import planned_size
+from .status import duration, status_text
 
 LINE_SCALE = 0.8  # lines of one text are closer than fields
 _CHARACTER_PX = 6.1  # width of an average character of Blender's interface font at scale 1
@@ -37,21 +47,54 @@ def draw_text(layout: Any, text: str, *, icon: str = "NONE", share: float = 1.0)
         icon = "NONE" if icon == "NONE" else "BLANK1"  # further lines align with the first
 
 
+def clips(scene: Any) -> list[tuple[int, tuple[int, int]]]:
+    """Frames and size of what would be edited, strip by strip."""
+    found = []
+    for place in edit.editable(scene):
+        strip = place.strip
+        if strip.type != "SOUND":
+            is_media = source_export.has_media_space(strip)
+            size = strips.media_size(strip) if is_media else strips.scene_size(place.scene)
+            found.append((strips.right(strip) - strips.left(strip), size))
+    return found
+
+
 def selection_line(scene: Any) -> str:
     """What would be edited: strips, frames, size."""
-    places = [place for place in edit.editable(scene) if place.strip.type != "SOUND"]
-    if not places:
+    found = clips(scene)
+    if not found:
         return "No strip is selected"
-    frames = sum(strips.right(place.strip) - strips.left(place.strip) for place in places)
-    sizes = {
-        strips.media_size(place.strip)
-        if source_export.has_media_space(place.strip)
-        else strips.scene_size(place.scene)
-        for place in places
-    }
-    size = " · {}×{} px".format(*sizes.pop()) if len(sizes) == 1 else " · several sizes"
-    strips_text = "1 strip" if len(places) == 1 else f"{len(places)} strips"
-    return f"{strips_text} · {frames} frame{'' if frames == 1 else 's'}{size}"
+    frames, sizes = sum(frames for frames, _ in found), {size for _, size in found}
+    size = size_text(scene.delta_strip, sizes.pop()) if len(sizes) == 1 else "several sizes"
+    strips_text = "1 strip" if len(found) == 1 else f"{len(found)} strips"
+    return f"{strips_text} · {frames} frame{'' if frames == 1 else 's'} · {size}"
+
+
+def time_line(scene: Any) -> str:
+    """How long that takes; empty when nothing is selected."""
+    found = clips(scene)
+    if not found:
+        return ""
+    is_loaded = bool(jobs.queue.device)
+    try:
+        seconds = timings.estimate(
+            scene.delta_strip, found, edit.this_computer(), is_loaded=is_loaded
+        )
+    except EngineError:
+        return ""  # the button says what is wrong
+    if seconds is None:
+        return "Time unknown before the first edit with this method"
+    return f"Takes about {duration(seconds)}"
+
+
+def size_text(settings: Any, size: tuple[int, int]) -> str:
+    """A clip's size, and the one at which the model works on it."""
+    text = "{}×{}".format(*size)
+    try:
+        plan = planned_size(settings, size)
+    except EngineError:
+        return f"{text} px"
+    return f"{text} → {plan.padded_width}×{plan.padded_height} px"
 
 
 def engine_line() -> tuple[str, str]:
@@ -84,14 +127,17 @@ class DELTA_STRIP_PT_edit(SequencerPanel, bpy.types.Panel):
         layout: Any = self.layout
         scene = strips.sequencer_scene(context)
         draw_engine(layout)
-        layout.label(text=selection_line(scene), icon="SEQ_SEQUENCER")
+        column = layout.column(align=True)
+        column.label(text=selection_line(scene), icon="SEQ_SEQUENCER")
+        if text := time_line(scene):
+            column.label(text=text, icon="SORTTIME")
         draw_prompts(layout, scene)
         draw_mask(layout, scene)
-        split = layout.split(factor=0.24)
-        split.label(text="Method")
-        split.prop(scene.delta_strip, "method", text="")
+        draw_preset(layout, scene)
         column = layout.column(align=True)
-        column.prop(scene.delta_strip, "strength", slider=True)
+        row = column.row()
+        row.active = method_fields.shown(scene.delta_strip, "", "use_stopping_rule")
+        row.prop(scene.delta_strip, "strength", slider=True)
         row = column.row(align=True)
         row.prop(scene.delta_strip, "seed")
         row.operator("delta_strip.new_seed", text="", icon="FILE_REFRESH")
@@ -115,41 +161,66 @@ def draw_engine(layout: Any) -> None:
 
 
 def draw_prompts(layout: Any, scene: Any) -> None:
-    """Source and target, and what the backbone knows."""
+    """Source and target of the selection, or of the active strip where it has its own."""
+    strip = strips.active(scene)
+    strip = strip if strip is not None and strip.select and strip.type != "SOUND" else None
+    is_own = strip is not None and strip.delta_strip.use_own_prompts
+    words = strip.delta_strip if is_own else scene.delta_strip
     column = layout.column()
     column.use_property_split = False
     for name, text in (("source_prompt", "Source"), ("target_prompt", "Target")):
         split = column.split(factor=0.24)
         split.label(text=text)
-        split.prop(scene.delta_strip, name, text="")
-    if note := backbone_note():
+        split.prop(words, name, text="")
+    if strip is not None and (is_own or len(edit.editable(scene)) > 1):
+        split = column.split(factor=0.24)
+        split.label(text="")
+        split.prop(strip.delta_strip, "use_own_prompts", text=f"Only for “{strip.name}”")
+    if note := method_fields.backbone_card().note:
         draw_text(layout, note, icon="INFO")
 
 
-@functools.cache
-def backbone_note() -> str:
-    """What the backbone's card says; read once, not at every redraw."""
-    return find_backbone(DEFAULT_BACKBONE).note
+def draw_preset(layout: Any, scene: Any) -> None:
+    """Time against quality, the editor's own presets, and the method."""
+    split = layout.split(factor=0.24)
+    split.label(text="Preset")
+    row = split.row(align=True)
+    row.prop(scene.delta_strip, "preset", expand=True)
+    row.popover(panel=MENU, text="", icon="PRESET")
+    split = layout.split(factor=0.24)
+    split.label(text="Method")
+    split.prop(scene.delta_strip, "method", text="")
 
 
 def draw_mask(layout: Any, scene: Any) -> None:
-    """The mask strip and how it is read."""
+    """What the mask is, and how it is read."""
     settings = scene.delta_strip
     column = layout.column()
     split = column.split(factor=0.24)
     split.label(text="Mask")
-    if scene.sequence_editor is None:
-        split.label(text="No strips yet")
-        return
-    name = strips.all_strips_name()
-    split.prop_search(settings, "mask_strip", scene.sequence_editor, name, text="", icon="MOD_MASK")
-    if not settings.mask_strip:
-        return
-    row = column.row(align=True)
-    row.prop(settings, "mask_channel", expand=True)
+    split.row(align=True).prop(settings, "mask_kind", expand=True)
+    split = column.split(factor=0.24)
+    split.label(text="")
+    if settings.mask_kind == "strip":
+        if scene.sequence_editor is None:
+            split.label(text="No strips yet")
+            return
+        name = strips.all_strips_name()
+        split.prop_search(
+            settings, "mask_strip", scene.sequence_editor, name, text="", icon="MOD_MASK"
+        )
+        if not settings.mask_strip:
+            return
+        column.row(align=True).prop(settings, "mask_channel", expand=True)
+    elif settings.mask_kind == "data":
+        split.prop(settings, "mask_data", text="")
+        if settings.mask_data is None:
+            return
     row = column.row(align=True)
     row.prop(settings, "use_invert_mask", toggle=True)
     row.prop(settings, "feather_px")
+    if text := mask_choice.mask_gap(edit.editable(scene)[: edit.QUICK_CHECKS]):
+        draw_text(column, text, icon="INFO")
 
 
 def draw_button(layout: Any, scene: Any) -> None:
@@ -159,6 +230,11 @@ def draw_button(layout: Any, scene: Any) -> None:
     column.scale_y = 1.4
     text = f"Edit {count} Strips" if count > 1 else "Edit Strip"
     column.operator("delta_strip.edit", text=text, icon="PLAY")
+    row = layout.row(align=True)
+    row.operator("delta_strip.test_frames", icon="RENDER_STILL")
+    row.separator()
+    row.operator("delta_strip.variations", icon="RENDERLAYERS")
+    row.prop(scene.delta_strip, "variations", text="")
     if job := jobs.queue.current:
         # Also here, because the queue is often below the fold of a flat timeline.
         row = layout.row(align=True)

@@ -9,10 +9,12 @@ from typing import Any
 import bpy
 
 from ..operators import jobs, recovery
+from . import live_preview
 from .edit_panel import SequencerPanel, draw_text
 from .status import status_text
 
 _ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X", "waiting": "SORTTIME"}
+_PREVIEW_UNITS = 9.0  # height of the picture, in heights of a button
 
 
 class DELTA_STRIP_PT_queue(SequencerPanel, bpy.types.Panel):
@@ -42,21 +44,41 @@ def draw_job(layout: Any, job: jobs.QueuedJob) -> None:
     """One job: its name, progress or end, and what can be done."""
     row = layout.row(align=True)
     row.label(text=f"{job.title} → {job.job.target_prompt}", icon=_ICONS.get(job.state, "PLAY"))
+    if job.state == "waiting" and sum(j.state == "waiting" for j in jobs.queue.jobs) > 1:
+        for places, icon in ((-1, "TRIA_UP"), (1, "TRIA_DOWN")):
+            operator = row.operator("delta_strip.move", text="", icon=icon)
+            operator.job, operator.places = str(job.folder), places
     if job.is_open:
         button(row, "delta_strip.cancel", job.folder, icon="CANCEL")
-    elif job.state != "done":
-        button(row, "delta_strip.resume", job.folder, icon="FILE_REFRESH")
     button(row, "delta_strip.open_log", job.folder, icon="FILE_FOLDER")
     if job.state in jobs.ACTIVE:
         layout.progress(factor=job.factor, text=status_text(job))
+        draw_preview(layout, job)
     elif job.state == "done":
         layout.label(text=f"In the timeline as “{job.result_name}”", icon="BLANK1")
     elif job.state == "failed":
         draw_failure(layout, job)
     else:
         layout.label(text=status_text(job), icon="BLANK1")
+    if job.state in ("failed", "cancelled"):
+        draw_retry(layout, job)
     for warning in job.warnings:
         draw_text(layout, warning, icon="INFO")
+
+
+def draw_preview(layout: Any, job: jobs.QueuedJob) -> None:
+    """A frame before and after, as far as the edit is."""
+    if icon := live_preview.icon(job):
+        layout.template_icon(icon_value=icon, scale=_PREVIEW_UNITS)
+        layout.label(text="One frame, before and after", icon="BLANK1")
+
+
+def draw_retry(layout: Any, job: jobs.QueuedJob) -> None:
+    """Ways to try a job again."""
+    row = layout.row(align=True)
+    button(row, "delta_strip.resume", job.folder, text="Retry", icon="FILE_REFRESH")
+    if job.can_be_smaller:
+        button(row, "delta_strip.retry_smaller", job.folder, icon="FULLSCREEN_EXIT", text="Smaller")
 
 
 def draw_failure(layout: Any, job: jobs.QueuedJob) -> None:

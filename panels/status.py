@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
-from ..operators.queued_job import VERBS, QueuedJob
+from ..operators.queued_job import ACTIVE, VERBS, QueuedJob
+
+
+def duration(seconds: float) -> str:
+    """A short text for a time."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def time_left(seconds: float) -> str:
-    """A short text for a time; empty while it is unknown."""
-    if seconds < 0:
-        return ""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s left"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min left"
-    return f"{seconds / 3600:.1f} h left"
+    """A short text for the time left; empty while it is unknown."""
+    return "" if seconds < 0 else f"{duration(seconds)} left"
 
 
 def status_text(job: QueuedJob) -> str:
@@ -29,3 +32,13 @@ def status_text(job: QueuedJob) -> str:
         verb += f" {job.done}/{job.total}"
     left = time_left(job.seconds_left) if job.state == "running" else ""
     return f"{verb} · {left}" if left else verb
+
+
+def queue_text(queue: list[QueuedJob]) -> str:
+    """One line for the whole queue: the job that runs, and how many wait."""
+    current = next((job for job in queue if job.state in ACTIVE), None)
+    if current is None:
+        return ""
+    waiting = sum(job.state == "waiting" for job in queue)
+    text = f"{current.title} · {status_text(current)}"
+    return f"{text} · {waiting} waiting" if waiting else text

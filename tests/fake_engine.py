@@ -84,11 +84,15 @@ def run_job(job_dir: Path, reporter: Reporter) -> Path:
     reporter.stage("loading")
     reporter.stage("encoding")
     reporter.stage("editing")
+    began = time.monotonic()
     for step in range(1, STEPS + 1):
         reporter.check_cancelled()
         time.sleep(STEP_SECONDS)
         reporter.progress(step, STEPS)
         job_store.write_atomic(job_dir / job_store.CHECKPOINT, f"step {step}")
+        picture = png(32, 36, 255 * step // STEPS)
+        job_store.write_atomic(job_dir / job_store.PREVIEW, picture)
+        reporter.preview(job_dir / job_store.PREVIEW)
         if step == AT:
             misbehave()
     reporter.stage("decoding")
@@ -96,7 +100,10 @@ def run_job(job_dir: Path, reporter: Reporter) -> Path:
     reporter.stage("writing")
     result = {"version": 1, "engine": "fake", "job": job.to_plain(), "steps": STEPS}
     result |= {"frame_count": job.frame_count, "width": width, "height": height}
-    result |= {"warnings": [], "machine": {"device": "fake"}, "seconds": {}}
+    result |= {"warnings": [], "machine": {"device": "fake"}}
+    result |= {"working_width": width, "working_height": height}
+    seconds = {"loading": 2.0, "encoding": 0.5, "decoding": 0.25, "writing": 0.25}
+    result["seconds"] = seconds | {"editing": time.monotonic() - began}
     job_store.write_atomic(job_dir / job_store.RESULT, dumps(result))
     job_store.remove(job_dir / job_store.CHECKPOINT)
     return job_dir / job_store.RESULT

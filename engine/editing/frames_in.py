@@ -24,6 +24,9 @@ from .state import Clip
 
 Warn = Callable[[str, str], None]
 
+LEAST_COVERAGE, MOST_COVERAGE = 0.001, 0.995
+"""Shares of the picture that a mask seldom means to free."""
+
 
 @dataclass(frozen=True)
 class SourceFrame:
@@ -65,7 +68,7 @@ def source_frames(job: EditJob, job_dir: Path, warn: Warn) -> Iterator[SourceFra
 
 def encode_clip(
     job: EditJob, job_dir: Path, backbone: Backbone, *, pixels: int, reporter: Reporter
-) -> tuple[Clip, WorkingSize]:
+) -> tuple[Clip, WorkingSize, SourceFrame]:
     """Encode the source and bring the mask to the latents' size.
 
     Args:
@@ -76,7 +79,7 @@ def encode_clip(
         reporter: Told about progress and warnings.
 
     Returns:
-        The clip in latent space, and the size at which it was encoded.
+        The clip in latent space, the size at which it was encoded, and its middle frame.
 
     Raises:
         MediaError, MaskError: the clip or its mask cannot be used; a mask may not be 0 everywhere.
@@ -84,6 +87,7 @@ def encode_clip(
     latents, masks = [], []
     covered = 0.0
     size: WorkingSize | None = None
+    middle: SourceFrame | None = None
 
     def warn(message: str, hint: str) -> None:
         reporter.warning(message, hint=hint)
@@ -99,6 +103,8 @@ def encode_clip(
                 multiple=backbone.card.size_multiple,
                 override=job.size,
             )
+        if index == middle_index(job):
+            middle = frame
         latents.append(backbone.encode(size.down(frame.colours())))
         weights = frame.weights()
         if weights is None:
@@ -107,17 +113,43 @@ def encode_clip(
         masks.append(latent_mask(size.down(weights)[:, 0], backbone.latent_factor))
         reporter.progress(index + 1, job.frame_count)
     assert size is not None
-    if covered == 0:
+    assert middle is not None
+    z_source = torch.cat(latents)
+    mask = torch.cat(masks)[:, None].to(z_source)
+    share = covered / (job.frame_count * size.clip_width * size.clip_height)
+    _check_coverage(share, mask, job, size, warn)
+    return Clip(z_source=z_source, mask=mask, media_frames=job.source.frames), size, middle
+
+
+def middle_index(job: EditJob) -> int:
+    """Index of the frame that stands for the clip."""
+    return job.frame_count // 2
+
+
+def _check_coverage(
+    share: float, mask: Tensor, job: EditJob, size: WorkingSize, warn: Warn
+) -> None:
+    """Refuse a mask that frees nothing, and say when it frees next to nothing or nearly all."""
+    if share == 0:
         raise MaskError(
             f"The mask covers nothing in any of the {job.frame_count} frames.",
             hint="Paint white where the clip may change, or invert the mask.",
         )
-    z_source = torch.cat(latents)
-    mask = torch.cat(masks)[:, None].to(z_source)
     if not bool(mask.any()):
         raise MaskError(
             f"The mask frees nothing at the backbone's working size of {size.padded_width}×"
             f"{size.padded_height} px: what is brighter than black is too dim or too thin.",
             hint="Paint the mask in white, make it larger, or lower its feather.",
         )
-    return Clip(z_source=z_source, mask=mask, media_frames=job.source.frames), size
+    if job.mask is None:
+        return
+    if share > MOST_COVERAGE:
+        warn(
+            f"The mask frees {share:.2%} of the picture: it limits next to nothing.",
+            "Invert it if it is meant the other way round.",
+        )
+    elif share < LEAST_COVERAGE:
+        warn(
+            f"The mask frees {share:.2%} of the picture: little can change there.",
+            "Make it larger, or invert it if it is meant the other way round.",
+        )

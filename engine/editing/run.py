@@ -30,9 +30,10 @@ from ..reporter import NotingReporter, Reporter
 from ..schema import dumps
 from .checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
 from .edit import Edit
-from .frames_in import encode_clip
+from .frames_in import encode_clip, middle_index
 from .frames_out import write_result_frames
 from .identity import identity_of, reference_identity
+from .preview import Preview
 from .references import References, ReferenceStore
 from .state import Clip, EditState
 from .windows import tile
@@ -135,16 +136,17 @@ class _Run:
         with self._stage("loading"):
             backbone = self.backbones.get(self.card, device=self.device, dtype=self.dtype)
         with self._stage("encoding"):
-            clip, size = encode_clip(
+            clip, size, middle = encode_clip(
                 self.job,
                 self.job_dir,
                 backbone,
-                pixels=int(self.card.working_pixels * scale),
+                pixels=int(self.card.working_pixels * self.job.area_scale * scale),
                 reporter=self.reporter,
             )
         working = (size.padded_width, size.padded_height)
         with self._stage("editing"):
-            state = self._optimise(backbone, clip, working)
+            preview = Preview(backbone, middle, clip.z_source[self._middle], size, self.job_dir)
+            state = self._optimise(backbone, clip, working, preview)
         with self._stage("decoding"):
             shape = write_result_frames(
                 self.job, self.job_dir, backbone, clip, state.z_average, size, self.reporter
@@ -153,6 +155,7 @@ class _Run:
             path = self.job_dir / job_store.RESULT
             write_atomic(path, dumps(self._result(state, working, shape), indent=1) + "\n")
             remove_checkpoint(self.job_dir)
+            job_store.remove(self.job_dir / job_store.PREVIEW)
         return path
 
     @contextmanager
@@ -163,7 +166,14 @@ class _Run:
         yield
         self.seconds[name] = round(time.monotonic() - start, 3)
 
-    def _optimise(self, backbone: Backbone, clip: Clip, working: tuple[int, int]) -> EditState:
+    @property
+    def _middle(self) -> slice:
+        index = middle_index(self.job)
+        return slice(index, index + 1)
+
+    def _optimise(
+        self, backbone: Backbone, clip: Clip, working: tuple[int, int], preview: Preview
+    ) -> EditState:
         job = self.job
         self._warn_about_long_prompts(backbone)
         image = self._image_backbone(backbone)
@@ -190,6 +200,8 @@ class _Run:
             while not state.is_finished:
                 state = edit.advance(state)
                 self.reporter.progress(state.step, job.settings.steps)
+                if self.reporter.wants_previews and preview.update(state.z_average[self._middle]):
+                    self.reporter.preview(self.job_dir / job_store.PREVIEW)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     save_checkpoint(self.job_dir, state, identity)
                     saved = time.monotonic()

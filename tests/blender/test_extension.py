@@ -142,9 +142,12 @@ def test_a_job_holds_the_panels_settings(part, scene, tmp_path):
     values.mask_strip = "mask"
     values.mask_channel, values.use_invert_mask, values.feather_px = "alpha", True, 2.5
     values.strength, values.seed = 0.8, 7
-    plan = export.plan_export(strips.find_named(scene, "images"), settings.mask_place(scene))
+    plan = export.plan_export(
+        strips.find_named(scene, "images"), part("operators.mask_choice").mask_place(scene)
+    )
     computer = settings.Computer(device="cpu", threads=3)
-    job = settings.to_job(values, plan, fps=(24, 1), computer=computer)
+    prompts = (values.source_prompt, values.target_prompt)
+    job = settings.to_job(values, plan, fps=(24, 1), computer=computer, prompts=prompts)
     assert (job.source_prompt, job.target_prompt) == ("a red ball", "a blue ball")
     assert (job.settings.strength, job.seed, job.threads, job.device) == (0.8, 7, 3, "cpu")
     assert (job.mask.channel, job.mask.invert, job.mask.feather_px) == ("alpha", True, 2.5)
@@ -157,7 +160,7 @@ def test_a_renamed_mask_strip_is_still_the_mask(part, scene, tmp_path):
     mask = add_images(scene.sequence_editor, write_sequence(tmp_path / "m", 1), name="mask")
     scene.delta_strip.mask_strip = "mask"
     mask.name = "renamed"
-    assert part("operators.settings").mask_place(scene).strip == mask
+    assert part("operators.mask_choice").mask_place(scene).strip == mask
 
 
 def test_a_frame_rate_of_23_976_is_exact(part, scene):
@@ -296,6 +299,6 @@ def test_the_selection_line_counts_strips_and_frames(part, scene, tmp_path, movi
     assert line(scene) == "No strip is selected"
     strip = add_movie(scene.sequence_editor, movie)
     add_images(scene.sequence_editor, write_sequence(tmp_path / "in", 3), channel=2)
-    assert line(scene) == "2 strips · 27 frames · 64×48 px"
+    assert line(scene) == "2 strips · 27 frames · 64×48 → 80×64 px"
     select_only(scene, strip)
-    assert line(scene) == "1 strip · 24 frames · 64×48 px"
+    assert line(scene) == "1 strip · 24 frames · 64×48 → 80×64 px"

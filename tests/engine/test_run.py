@@ -62,6 +62,25 @@ def test_an_edit_changes_pixels_inside_the_mask_only(tmp_path):
     assert all(norm > 0 for norm in result["gradient_norms"])
 
 
+def test_a_mask_that_limits_nothing_is_remarked_on(tmp_path):
+    job, clip = movie_job(tmp_path / "in")
+    height, width = clip.frames[0].shape[:2]
+    recorder = Recorder()
+    run(replace(job, mask=Mask(box=(0, 0, width, height))), tmp_path / "all", recorder)
+    assert any("100.00% of the picture" in text for text in recorder.warnings)
+    recorder = Recorder()
+    run(job, tmp_path / "some", recorder)
+    assert not any("of the picture" in text for text in recorder.warnings)
+
+
+def test_a_smaller_working_area_keeps_the_size_of_the_frames(tmp_path):
+    job, clip = movie_job(tmp_path / "in")
+    frames, result = run(replace(job, area_scale=0.25), tmp_path / "job")
+    whole = clip.frames[0].shape[0] * clip.frames[0].shape[1]
+    assert result["working_width"] * result["working_height"] <= whole / 3
+    assert frames.shape == clip.frames.shape
+
+
 def test_equal_prompts_give_the_source_bit_for_bit_with_gradients_of_zero(tmp_path):
     job, clip = movie_job(tmp_path / "in", frames=11, masked=False)
     settings = replace(QUICK, steps=3, use_stopping_rule=True, probe_interval=1)

@@ -67,7 +67,7 @@ def facts() -> dict:
     inside = {
         "DELTA_STRIP_GUI": "/project/build/gui",
         "DELTA_STRIP_PYTHON": "/usr/bin/python3",
-        "DELTA_STRIP_BUTTON": os.environ.get("DELTA_STRIP_BUTTON", "1407,615"),
+        "DELTA_STRIP_BUTTON": os.environ.get("DELTA_STRIP_BUTTON", "1407,688"),
         "BIND": str(ROOT),
         "KEEP": "DELTA_STRIP_GUI DELTA_STRIP_PYTHON DELTA_STRIP_BUTTON",
     }

@@ -28,7 +28,7 @@ HEAVY = frozenset(
         "tqdm",
     ]
 )
-BLENDER = frozenset(["bpy", "mathutils", "bmesh", "gpu", "aud", "bl_ui", "_bpy"])
+BLENDER = frozenset(["bpy", "mathutils", "bmesh", "gpu", "aud", "bl_ui", "bl_operators", "_bpy"])
 STDLIB = sys.stdlib_module_names
 
 # unit: (may import bpy, may import the engine's packages, units of ours it may import)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): the running job in the status bar of every window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..operators import jobs
+from .status import queue_text
+
+
+def draw(header: Any, _context: Any) -> None:
+    """What is going on, with a bar and a way to stop it; nothing while nothing is."""
+    job = jobs.queue.current
+    if job is None:
+        return
+    row = header.layout.row(align=True)
+    row.progress(factor=job.factor, text=f"Delta Strip: {queue_text(jobs.queue.jobs)}")
+    row.operator("delta_strip.cancel", text="", icon="CANCEL").job = str(job.folder)
+
+
+def redraw() -> None:
+    """Redraw the status bars; no area tells Python how."""
+    for window in bpy.context.window_manager.windows:
+        # Clearing the text redraws; what another tool wrote there while it runs is left alone.
+        if not len(window.modal_operators):
+            with bpy.context.temp_override(window=window):
+                window.workspace.status_text_set_internal(None)
+
+
+def register() -> None:
+    """Put the job into the status bar."""
+    bpy.types.STATUSBAR_HT_header.append(draw)
+    jobs.after_redraw.append(redraw)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    jobs.after_redraw.remove(redraw)
+    bpy.types.STATUSBAR_HT_header.remove(draw)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Draft, Balanced and Quality: the same way in fewer or more steps."""
+
+import pytest
+
+from engine.job import EditSettings
+from engine.presets import PACE, at_preset
+from engine.registry import installed_backbones
+
+
+@pytest.mark.parametrize("preset", PACE)
+def test_steps_times_their_size_is_the_same_in_every_preset(preset):
+    for card in installed_backbones():
+        recommended = card.recommended("dds")
+        found = at_preset(recommended, preset)
+        way = recommended.steps * recommended.step_size
+        assert found.steps * found.step_size == pytest.approx(way, rel=0.05)
+        kept = recommended.averaging**recommended.steps
+        assert found.averaging**found.steps == pytest.approx(kept, rel=0.2)
+
+
+def test_balanced_is_what_the_backbone_recommends():
+    recommended = installed_backbones()[0].recommended("dds")
+    assert at_preset(recommended, "balanced") is recommended
+
+
+@pytest.mark.parametrize("preset", PACE)
+@pytest.mark.parametrize("step_size", [0.0001, 2.0])
+def test_a_preset_stays_within_the_limits_of_the_fields(preset, step_size):
+    extreme = EditSettings(steps=1, step_size=step_size, effective_step=10, averaging=0.99)
+    found = at_preset(extreme, preset)  # out of its limits it could not be made
+    assert found.steps >= 1
+    assert found.averaging <= 0.99
