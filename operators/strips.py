@@ -54,7 +54,8 @@ def all_strips_name() -> str:
 
 def strip_type() -> Any:
     """The type of all strips."""
-    return bpy.types.Strip if hasattr(bpy.types, "Strip") else bpy.types.Sequence
+    name = "Strip" if hasattr(bpy.types, "Strip") else "Sequence"
+    return getattr(bpy.types, name)
 
 
 def walk(scene: Any) -> Iterator[Place]:

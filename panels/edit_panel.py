@@ -163,19 +163,19 @@ def draw_engine(layout: Any) -> None:
 def draw_prompts(layout: Any, scene: Any) -> None:
     """Source and target of the selection, or of the active strip where it has its own."""
     strip = strips.active(scene)
-    strip = strip if strip is not None and strip.select and strip.type != "SOUND" else None
-    is_own = strip is not None and strip.delta_strip.use_own_prompts
-    words = strip.delta_strip if is_own else scene.delta_strip
+    is_one = strip is not None and strip.select and strip.type != "SOUND"
+    own: Any = strip.delta_strip if is_one else None
+    words = own if is_one and own.use_own_prompts else scene.delta_strip
     column = layout.column()
     column.use_property_split = False
     for name, text in (("source_prompt", "Source"), ("target_prompt", "Target")):
         split = column.split(factor=0.24)
         split.label(text=text)
         split.prop(words, name, text="")
-    if strip is not None and (is_own or len(edit.editable(scene)) > 1):
+    if is_one and (own.use_own_prompts or len(edit.editable(scene)) > 1):
         split = column.split(factor=0.24)
         split.label(text="")
-        split.prop(strip.delta_strip, "use_own_prompts", text=f"Only for “{strip.name}”")
+        split.prop(own, "use_own_prompts", text=f"Only for “{strip.name}”")
     if note := method_fields.backbone_card().note:
         draw_text(layout, note, icon="INFO")
 

@@ -10,6 +10,8 @@ import bpy
 from ..operators import jobs
 from .status import queue_text
 
+_HEADER = "STATUSBAR_HT_header"
+
 
 def draw(header: Any, _context: Any) -> None:
     """What is going on, with a bar and a way to stop it; nothing while nothing is."""
@@ -32,11 +34,11 @@ def redraw() -> None:
 
 def register() -> None:
     """Put the job into the status bar."""
-    bpy.types.STATUSBAR_HT_header.append(draw)
+    getattr(bpy.types, _HEADER).append(draw)
     jobs.after_redraw.append(redraw)
 
 
 def unregister() -> None:
     """Undo `register`."""
     jobs.after_redraw.remove(redraw)
-    bpy.types.STATUSBAR_HT_header.remove(draw)
+    getattr(bpy.types, _HEADER).remove(draw)
