@@ -107,12 +107,7 @@ def plan_export(
         is_media_space=is_media_space,
         has_alpha=True,  # what the strip leaves open must not cover the strips below its result
     )
-    warnings = []
-    if kind := foreign_kind(place.strip):
-        warnings.append(
-            f"“{place.strip.name}” holds {kind} pictures: the edit is made in 8-bit sRGB, "
-            "brightness beyond white is lost."
-        )
+    warnings = _lost_brightness(place.strip)
     if mask is None:
         return Export(source, None, is_media_space, shown.start, tuple(warnings))
     name = mask if isinstance(mask, str) else mask.strip.name
@@ -135,6 +130,16 @@ def plan_export(
             has_alpha=mask_channel == "alpha",
         )
     return Export(source, clip, is_media_space, shown.start, tuple(warnings))
+
+
+def _lost_brightness(strip: Any) -> list[str]:
+    kind = foreign_kind(strip)
+    if not kind:
+        return []
+    return [
+        f"“{strip.name}” holds {kind} pictures: the edit is made in 8-bit sRGB, "
+        "brightness beyond white is lost."
+    ]
 
 
 def coverage_gap(mask: strips.Place, frames: range) -> str:
