@@ -103,7 +103,7 @@ def encode_clip(
                 multiple=backbone.card.size_multiple,
                 override=job.size,
             )
-        if index == middle_index(job):
+        if index == middle_of(job.frame_count):
             middle = frame
         latents.append(backbone.encode(size.down(frame.colours())))
         weights = frame.weights()
@@ -121,9 +121,9 @@ def encode_clip(
     return Clip(z_source=z_source, mask=mask, media_frames=job.source.frames), size, middle
 
 
-def middle_index(job: EditJob) -> int:
-    """Index of the frame that stands for the clip."""
-    return job.frame_count // 2
+def middle_of(frame_count: int) -> int:
+    """Index of the frame that stands for a clip."""
+    return frame_count // 2
 
 
 def _check_coverage(

@@ -17,7 +17,7 @@ from ..job_store import PREVIEW
 from ..video.geometry import WorkingSize
 from ..video.writing import write_frame
 from .composite import composite
-from .frames_in import SourceFrame
+from .frames_in import SourceFrame, middle_of
 
 SIDE_PX = 256
 """Longest side of each of the two pictures."""
@@ -35,8 +35,8 @@ class Preview:
 
     Args:
         backbone: Decodes.
-        frame: The frame to show, at full size.
-        z_source: Its latents, `(1, channels, h, w)`.
+        frame: The clip's middle frame, at full size.
+        z_source: Latents of the clip, `(frames, channels, h, w)`.
         size: The working size the latents belong to.
         job_dir: The job folder.
         clock: Monotonic seconds.
@@ -59,14 +59,14 @@ class Preview:
         self._source = _fitted(frame.colours())
         weights = frame.weights()
         self._mask = None if weights is None else _fitted(weights)
-        self._z_source = z_source
+        self._z_source = z_source[middle_of(len(z_source))]
         self._before: Tensor | None = None
 
     def update(self, z_target: Tensor) -> bool:
         """Write the picture when it is time to.
 
         Args:
-            z_target: The frame's edited latents, `(1, channels, h, w)`.
+            z_target: The clip's edited latents, `(frames, channels, h, w)`.
 
         Returns:
             Whether it was written.
@@ -79,7 +79,8 @@ class Preview:
             return False
         if self._before is None:
             self._before = self._decoded(self._z_source)
-        edited = composite(self._source, self._decoded(z_target), self._before, self._mask)
+        after = self._decoded(z_target[middle_of(len(z_target))])
+        edited = composite(self._source, after, self._before, self._mask)
         height, width = edited.shape[-2:]
         both = torch.cat([self._source, edited], dim=-2 if width > height else -1)
         levels = (both[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
@@ -89,7 +90,7 @@ class Preview:
         return True
 
     def _decoded(self, latents: Tensor) -> Tensor:
-        return self._size.crop(self._backbone.decode(latents)).cpu()
+        return self._size.crop(self._backbone.decode(latents[None])).cpu()
 
 
 def _fitted(picture: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from ..reporter import NotingReporter, Reporter
 from ..schema import dumps
 from .checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
 from .edit import Edit
-from .frames_in import encode_clip, middle_index
+from .frames_in import encode_clip
 from .frames_out import write_result_frames
 from .identity import identity_of, reference_identity
 from .preview import Preview
@@ -145,7 +145,7 @@ class _Run:
             )
         working = (size.padded_width, size.padded_height)
         with self._stage("editing"):
-            preview = Preview(backbone, middle, clip.z_source[self._middle], size, self.job_dir)
+            preview = Preview(backbone, middle, clip.z_source, size, self.job_dir)
             state = self._optimise(backbone, clip, working, preview)
         with self._stage("decoding"):
             shape = write_result_frames(
@@ -165,11 +165,6 @@ class _Run:
         start = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - start, 3)
-
-    @property
-    def _middle(self) -> slice:
-        index = middle_index(self.job)
-        return slice(index, index + 1)
 
     def _optimise(
         self, backbone: Backbone, clip: Clip, working: tuple[int, int], preview: Preview
@@ -200,7 +195,7 @@ class _Run:
             while not state.is_finished:
                 state = edit.advance(state)
                 self.reporter.progress(state.step, job.settings.steps)
-                if self.reporter.wants_previews and preview.update(state.z_average[self._middle]):
+                if self.reporter.wants_previews and preview.update(state.z_average):
                     self.reporter.preview(self.job_dir / job_store.PREVIEW)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     save_checkpoint(self.job_dir, state, identity)
