@@ -162,7 +162,7 @@ def draw_engine(layout: Any) -> None:
 
 def draw_prompts(layout: Any, scene: Any) -> None:
     """Source and target of the selection, or of the active strip where it has its own."""
-    strip = strips.active(scene)
+    strip: Any = strips.active(scene)
     is_one = strip is not None and strip.select and strip.type != "SOUND"
     own: Any = strip.delta_strip if is_one else None
     words = own if is_one and own.use_own_prompts else scene.delta_strip

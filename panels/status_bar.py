@@ -11,6 +11,7 @@ from ..operators import jobs
 from .status import queue_text
 
 _HEADER = "STATUSBAR_HT_header"
+_WIDTH_UNITS = 20  # in heights of a button; without it the text would be cut off
 
 
 def draw(header: Any, _context: Any) -> None:
@@ -19,6 +20,7 @@ def draw(header: Any, _context: Any) -> None:
     if job is None:
         return
     row = header.layout.row(align=True)
+    row.ui_units_x = _WIDTH_UNITS
     row.progress(factor=job.factor, text=f"Delta Strip: {queue_text(jobs.queue.jobs)}")
     row.operator("delta_strip.cancel", text="", icon="CANCEL").job = str(job.folder)
 

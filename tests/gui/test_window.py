@@ -69,7 +69,8 @@ def facts() -> dict:
         "DELTA_STRIP_PYTHON": "/usr/bin/python3",
         "DELTA_STRIP_BUTTON": os.environ.get("DELTA_STRIP_BUTTON", "1407,688"),
         "BIND": str(ROOT),
-        "KEEP": "DELTA_STRIP_GUI DELTA_STRIP_PYTHON DELTA_STRIP_BUTTON",
+        "GUI_TIMEOUT": "300",  # of a busy machine
+        "KEEP": "DELTA_STRIP_GUI DELTA_STRIP_PYTHON DELTA_STRIP_BUTTON GUI_TIMEOUT",
     }
     command = ["tools/gui/in_chroot.sh", str(CHROOT), "tools/gui/gui_run.sh"]
     command += ["tests/gui/window_script.py", "build/gui/start.png", "5"]
@@ -79,7 +80,7 @@ def facts() -> dict:
         env={**os.environ, **inside},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
     log = (FOLDER / "start.log").read_text(encoding="utf-8", errors="replace")
