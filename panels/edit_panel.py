@@ -160,19 +160,25 @@ def draw_engine(layout: Any) -> None:
         operator.module = (__package__ or "").rpartition(".")[0]
 
 
+def active_source(scene: Any) -> Any:
+    """The active strip when it is selected and has a picture; else None."""
+    strip = strips.active(scene)
+    is_one = strip is not None and strip.select and strip.type != "SOUND"
+    return strip if is_one else None
+
+
 def draw_prompts(layout: Any, scene: Any) -> None:
     """Source and target of the selection, or of the active strip where it has its own."""
-    strip: Any = strips.active(scene)
-    is_one = strip is not None and strip.select and strip.type != "SOUND"
-    own: Any = strip.delta_strip if is_one else None
-    words = own if is_one and own.use_own_prompts else scene.delta_strip
+    strip = active_source(scene)
+    own = getattr(strip, "delta_strip", None)
+    words = own if own is not None and own.use_own_prompts else scene.delta_strip
     column = layout.column()
     column.use_property_split = False
     for name, text in (("source_prompt", "Source"), ("target_prompt", "Target")):
         split = column.split(factor=0.24)
         split.label(text=text)
         split.prop(words, name, text="")
-    if is_one and (own.use_own_prompts or len(edit.editable(scene)) > 1):
+    if own is not None and (own.use_own_prompts or len(edit.editable(scene)) > 1):
         split = column.split(factor=0.24)
         split.label(text="")
         split.prop(own, "use_own_prompts", text=f"Only for “{strip.name}”")
