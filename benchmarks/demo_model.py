@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.demo_edits import EditRow, Levels, case, levels, run_edit
+from benchmarks.demo_edits import EditRow, Levels, case, everything, levels, run_edit
 from benchmarks.demo_model_page import page
 from demo.generate import generate
 from demo.grammar import caption
@@ -110,7 +110,7 @@ def edit(folder: str, kind: Kind, seed: int) -> tuple[EditRow, list[Levels]]:
 def edit_of_everything(folder: str, seed: int) -> tuple[EditRow, list[Levels]]:
     """A colour edit of a clip out of everything the world has."""
     backbone = _backbone(folder)
-    found = case("color", seed, everything=True)
+    found = case("color", seed, sample=everything(seed))
     return run_edit(backbone, found, settings_of("color", backbone))
 
 

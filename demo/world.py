@@ -48,7 +48,7 @@ class Clip:
 def centres_px(spec: ClipSpec, body: Body | None = None) -> NDArray[np.float32]:
     """Centres of an object (the edited one by default) on the screen (n, 2) as (x, y) in px."""
     places = (body or spec).path.places(spec.frames) - _camera(spec)
-    on_screen = places * _magnification(spec)[:, None] * spec.short_side_px
+    on_screen = places * magnification(spec)[:, None] * spec.short_side_px
     return (on_screen + np.array([spec.width, spec.height]) / 2).astype(np.float32)
 
 
@@ -68,7 +68,7 @@ def _camera(spec: ClipSpec) -> NDArray[np.float64]:
     return (ramp(spec.frames) - 0.5)[:, None] * np.array(spec.pan)
 
 
-def _magnification(spec: ClipSpec) -> NDArray[np.float64]:
+def magnification(spec: ClipSpec) -> NDArray[np.float64]:
     """How much larger than at the middle of the clip every frame shows the world (n,)."""
     return spec.zoom ** (ramp(spec.frames) - 0.5)
 
@@ -86,7 +86,7 @@ def _backdrops(spec: ClipSpec) -> Iterator[NDArray[np.float32]]:
     texture = Texture(spec.background, spec.texture_seed, spec.short_side_px)
     columns, rows = _screen(spec)
     painted = None
-    for (x, y), factor in zip(_camera(spec), _magnification(spec), strict=True):
+    for (x, y), factor in zip(_camera(spec), magnification(spec), strict=True):
         if painted is None or spec.pan != (0, 0) or spec.zoom != 1:
             places = columns / factor + x + 0.5, rows / factor + y + 0.5
             painted = np.asarray(texture.paint(*places), np.float32)
@@ -104,7 +104,7 @@ class _Painter:
         self._shape: Shape = body.shape
         self._rgb = np.array(COLORS[body.color], np.float32)
         self.centres = centres_px(spec, body)
-        self._radii = body.radius * spec.short_side_px * _magnification(spec)
+        self._radii = body.radius * spec.short_side_px * magnification(spec)
 
     def draw(self, number: int, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw over levels (h, w, 3) in place; returns the coverage (h, w)."""

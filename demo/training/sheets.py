@@ -32,7 +32,7 @@ def to_levels(pictures: Tensor) -> NDArray[np.uint8]:
     return levels.movedim(-3, -1).cpu().numpy()
 
 
-def write_grid(path: Path, rows: list[list[NDArray[np.uint8]]]) -> None:
+def write_grid(path: Path, rows: list[list[NDArray[np.uint8]]], *, zoom: int = _ZOOM) -> None:
     """Pictures (h, w, 3) of any sizes in rows, enlarged without smoothing."""
     height, width = (max(p.shape[axis] for row in rows for p in row) for axis in (0, 1))
     cells = [
@@ -40,7 +40,7 @@ def write_grid(path: Path, rows: list[list[NDArray[np.uint8]]]) -> None:
         for row in rows
     ]
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in cells])
-    iio.imwrite(path, sheet.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
+    iio.imwrite(path, sheet.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
 def write_reconstructions(vae: AutoencoderKL, path: Path) -> None:

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `edit_quality` compares: its edits, its rows, and the settings of each row.
+
+Edits: every kind (colour, shape, background) in every scene of `SCENES`. The scenes other than the
+first are there because on a small object before a still camera the temporal self-similarity hardly
+changes: the spatial mean of the keys does not depend on where the object is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+from benchmarks.demo_edits import EditCase, case
+from demo.sampling import sample_spec
+from demo.truth import Kind
+from engine.job import EditSettings, Method, with_settings
+from engine.registry import BackboneCard
+
+KINDS: tuple[Kind, ...] = ("color", "shape", "background")
+SCENES: dict[str, dict[str, Any]] = {
+    "still": {},
+    "pan": {"camera": "pan"},
+    "zoom": {"camera": "zoom"},
+    "huge": {"size": "huge"},
+    "darker": {"light": "darker"},
+    "flickering": {"light": "flickering"},
+    "pan, huge": {"camera": "pan", "size": "huge"},
+    "zoom, brighter": {"camera": "zoom", "light": "brighter"},
+}
+TABLE_SEEDS = range(30_000, 40_000)
+"""Clips of the table; nothing is tuned on them."""
+TUNING_SEEDS = range(40_000, 41_000)
+"""Clips on which the settings below may be chosen."""
+NOISE_SEEDS = (0, 1)
+_TUNING_SCENES: dict[Kind, tuple[str, str]] = {
+    "color": ("still", "pan, huge"),
+    "shape": ("still", "pan"),
+    "background": ("darker", "zoom"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an edit of the table comes from."""
+
+    kind: Kind
+    scene: str
+    seed: int
+
+    def case(self) -> EditCase:
+        """The edit itself; drawn until the measures know both the source and the exact answer."""
+        sample = partial(sample_spec, **SCENES[self.scene])
+        return case(self.kind, self.seed, sample=sample, found_before=True)
+
+
+def table_edits() -> list[Place]:
+    """The edits of the table, the kinds in turn so that the first few are of all kinds."""
+    return [
+        Place(kind, scene, TABLE_SEEDS.start + 1000 * number + index)
+        for index, scene in enumerate(SCENES)
+        for number, kind in enumerate(KINDS)
+    ]
+
+
+def tuning_edits() -> list[Place]:
+    """Six edits, two of a kind."""
+    return [
+        Place(kind, _TUNING_SCENES[kind][index], TUNING_SEEDS.start + 100 * number + index)
+        for index in range(2)
+        for number, kind in enumerate(KINDS)
+    ]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        name: Of its files.
+        title: In the documents.
+        method: A guidance, or one of the benchmark's own.
+        masked: Whether the optimisation knows the editor's mask. The composite does in every row.
+        changes: Settings that differ from `COMMON`.
+        strength: Noise-and-denoise only: the noise it begins with, a share of the schedule.
+    """
+
+    name: str
+    title: str
+    method: Method | Literal["identity", "sdedit", "ddim_inversion"]
+    masked: bool = False
+    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    strength: float = 0.0
+
+    def settings(self, card: BackboneCard) -> EditSettings:
+        """The row's settings: the card's for `dds`, `COMMON`, and what is the row's own.
+
+        The numbers of DreamMotion's and ASSD's terms are those that the card recommends for them.
+        """
+        base = with_settings(
+            card.recommended("dds"),
+            dreammotion=card.recommended("dreammotion").dreammotion,
+            assd=card.recommended("assd").assd,
+            **COMMON,
+        )
+        return with_settings(base, **self.changes)
+
+    def identity(self, card: BackboneCard) -> dict[str, Any]:
+        """What the row's figures depend on, apart from the edit: settings and weights."""
+        weights = {file.path: file.sha256 for file in card.files}
+        return {
+            "row": self.name,
+            "method": self.method,
+            "masked": self.masked,
+            "strength": self.strength,
+            "settings": asdict(self.settings(card)),
+            "weights": weights or str(card.folder),
+        }
+
+
+COMMON: dict[str, Any] = {"use_stopping_rule": True}
+"""Of all rows. Every distillation row stops where the model takes its edit for complete, or at the
+last step: rows are compared at the same point of the edit, not after the same work, because a term
+that holds the clip back would otherwise keep more only by having edited less."""
+
+_SAMPLING = {"guidance_scale": 4.0}
+"""Of the rows that sample, as the demo backbone's gates do; a distillation calibrates its step."""
+
+_PLAIN = {"smoothing_centre": 1.0, "fused_layers": 0, "image_weight": 0.0}
+"""ASSD without its parts: the delta denoising score with a mask, bit for bit."""
+
+ROWS: tuple[Row, ...] = (
+    Row("identity", "no edit", "identity"),
+    Row("sdedit_40", "SDEdit, noise 0.4", "sdedit", changes=_SAMPLING, strength=0.4),
+    Row("sdedit_60", "SDEdit, noise 0.6", "sdedit", changes=_SAMPLING, strength=0.6),
+    Row("sdedit_80", "SDEdit, noise 0.8", "sdedit", changes=_SAMPLING, strength=0.8),
+    Row("ddim_inversion", "DDIM inversion", "ddim_inversion", changes=_SAMPLING),
+    Row("sds", "SDS", "sds"),
+    Row("dds", "DDS", "dds"),
+    Row("dds_mask", "DDS + mask", "dds", masked=True),
+    Row(
+        "dreammotion_s",
+        "DDS + mask + S-SSM",
+        "dreammotion",
+        masked=True,
+        changes={"dreammotion": {"temporal_share": 0.0}},
+    ),
+    Row("dreammotion", "DDS + mask + S-SSM + T-SSM (DreamMotion)", "dreammotion", masked=True),
+    Row(
+        "assd_sliding",
+        "DDS + mask + sliding",
+        "assd",
+        masked=True,
+        changes={"assd": {"fused_layers": 0, "image_weight": 0.0}},
+    ),
+    Row(
+        "assd_fusion",
+        "DDS + mask + fusion",
+        "assd",
+        masked=True,
+        changes={"assd": {"smoothing_centre": 1.0, "image_weight": 0.0}},
+    ),
+    Row(
+        "assd_image",
+        "DDS + mask + image guidance",
+        "assd",
+        masked=True,
+        changes={"assd": _PLAIN | {"image_weight": 1.0}},
+    ),
+    Row(
+        "assd",
+        "DDS + mask + sliding + fusion + image guidance (ASSD)",
+        "assd",
+        masked=True,
+        changes={"assd": {"image_weight": 1.0}},
+    ),
+)
+REFERENCE = "dds_mask"
+"""The row that others are compared with: ASSD without its parts, and DreamMotion without its."""
+
+TRIALS: tuple[Row, ...] = (
+    Row("sdedit_60_w1.3", "SDEdit, noise 0.6, ω 1.3", "sdedit", strength=0.6),
+    Row("ddim_inversion_w1.3", "DDIM inversion, ω 1.3", "ddim_inversion"),
+    Row("sds_w7.5", "SDS, ω 7.5", "sds", changes={"guidance_scale": 7.5}),
+    Row(
+        "dds_mask_to_the_end",
+        "DDS + mask, all steps",
+        "dds",
+        masked=True,
+        changes={"use_stopping_rule": False},
+    ),
+    Row(
+        "dreammotion_s_light",
+        "DDS + mask + half of S-SSM",
+        "dreammotion",
+        masked=True,
+        changes={"dreammotion": {"temporal_share": 0.0, "spatial_share": 0.25}},
+    ),
+    Row(
+        "assd_sliding_above",
+        "DDS + mask + sliding, Eq. 9 the other way",
+        "assd",
+        masked=True,
+        changes={"assd": {"fused_layers": 0, "image_weight": 0.0, "reading": "above"}},
+    ),
+)
+"""Other settings, run by `--tuning` only, beside the rows."""
