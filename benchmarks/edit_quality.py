@@ -254,7 +254,12 @@ def main() -> None:
         processes=given.processes,
     )
     records = measure(plan)
-    facts = {"torch": torch.__version__, "machine": platform.machine(), "threads": 1}
+    facts = {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "threads": 1,
+        "clips": "the tuning" if given.tuning else "the table's",
+    }
     card = find_backbone(plan.backbone)
     settings = {row.name: asdict(row.settings(card)) for row in plan.rows}
     docs = folder or ROOT / "docs"

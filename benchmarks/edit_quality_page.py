@@ -47,16 +47,18 @@ def page(
     any_row = records[rows[0].name]
     edits = len({record["seed"] for record in any_row})
     seeds = len({record["noise_seed"] for record in any_row})
+    scenes = dict.fromkeys(record["scene"] for record in any_row)
     lines = [
         "# The methods, measured",
         "",
         "Written by `.venv/bin/python -m benchmarks.edit_quality`"
         f" (torch {facts['torch']}, {facts['machine']}, one thread per process).",
-        f"{edits} edits of colour, shape and background × {seeds} noise seeds, on clips that",
-        f"neither training nor tuning has seen (8 frames at 64 × 64; scenes: {'; '.join(SCENES)}).",
-        "Every edit has an exact answer. Means over edits; of the autoencoder's plain decode, so",
-        "that nothing is hidden by the composite, and of the product's output: steadied over time",
-        "and composited with the editor's mask, in every row.",
+        f"{edits} edits of colour, shape and background × {seeds} noise seeds of {facts['clips']}"
+        f" clips, 8 frames at 64 × 64; scenes: {'; '.join(scenes)}.",
+        "Every edit has an exact answer. Neither training nor any choice of settings has seen the",
+        "table's clips; the tuning clips are others. Means over edits; of the autoencoder's plain",
+        "decode, so that nothing is hidden by the composite, and of the product's output: steadied",
+        "over time and composited with the editor's mask, in every row.",
         "",
         *_DEFINITIONS,
         "",
@@ -71,6 +73,9 @@ def page(
         "## By kind of edit",
         "",
         *_kinds(rows, records),
+        "",
+        "Whiskers: one standard error over edits. Rows share their edits, so that differences",
+        "between rows are surer than the whiskers; they are in the next table.",
         "",
         "![edit success against preservation](images/edit_quality.png)",
         "",
@@ -214,6 +219,7 @@ def _against_sdedit(titles: dict[str, str], records: Records) -> list[str]:
             for figure in ("reached", "kept_psnr", "truth_psnr")
         ]
         verdict = {1: "shows", 0: "not told from noise", -1: "**the opposite**"}[pairs[1].sign]
+        verdict += {1: ", and reaches more", 0: "", -1: ", but reaches less"}[pairs[0].sign]
         lines.append(
             f"| {titles[name]} | {titles[other]} | {pairs[0].text(100)} | {pairs[1].text()} "
             f"| {pairs[2].text()} | {verdict} |"
@@ -252,7 +258,7 @@ def _settings(rows: Sequence[Row], settings: Mapping[str, Any]) -> list[str]:
         "the edit for complete, so that a term cannot keep more merely by editing less. The rows",
         "that sample take as many steps; inversion as many again. In all rows:",
         "",
-        ", ".join(f"{name} {value}" for name, value in shared.items()) + ".",
+        ", ".join(f"{name} {value}" for name, value in shared.items() if value != "") + ".",
         "",
         "| row | method | mask | its own settings |",
         "|---|---|---|---|",

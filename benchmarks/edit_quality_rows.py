@@ -147,7 +147,7 @@ ROWS: tuple[Row, ...] = (
         masked=True,
         changes={"dreammotion": {"temporal_share": 0.0}},
     ),
-    Row("dreammotion", "DDS + mask + S-SSM + T-SSM (DreamMotion)", "dreammotion", masked=True),
+    Row("dreammotion", "DreamMotion (mask, S-SSM, T-SSM)", "dreammotion", masked=True),
     Row(
         "assd_sliding",
         "DDS + mask + sliding",
@@ -171,7 +171,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "assd",
-        "DDS + mask + sliding + fusion + image guidance (ASSD)",
+        "ASSD (mask, all three parts)",
         "assd",
         masked=True,
         changes={"assd": {"image_weight": 1.0}},
