@@ -2,14 +2,15 @@
 """Steadying the edit over time, guided by the source (torch, never bpy).
 
 Every frame has its own noise, so what the optimisation makes of it differs a little from frame to
-frame, which shows as flicker. The decoded difference Δ = D(z) − D(ẑ) is therefore averaged over
-neighbouring frames k, but only where the source looks the same there:
+frame, which shows as flicker. The decoded difference Δ = D(z) − D(ẑ) is therefore replaced by its
+weighted median over neighbouring frames k, where the source looks the same there:
 
-    Δ̄_t = Σ_k w_tk Δ_k / Σ_k w_tk        w_tk = exp(−‖D(ẑ)_t − D(ẑ)_k‖² / (2 σ²))
+    Δ̄_t = median of Δ_k with weights w_tk        w_tk = exp(−‖D(ẑ)_t − D(ẑ)_k‖² / (2 σ²))
 
-It is a joint bilateral filter (Petschnigg et al. 2004) along time: an object's edit is averaged
-with itself while the object covers a place, and never with the background that it uncovers. Where Δ
-is 0 in all these frames it stays exactly 0.
+It is a joint bilateral filter (weights of Petschnigg et al. 2004) along time: an object's edit is
+compared with itself while the object covers a place, and never with the background that it
+uncovers. A median, not a mean: an object's rim is edited less than its inside, and where it moves
+a mean draws the rims of the other frames across it. Where Δ is 0 in all these frames it stays 0.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ DecodedPair = tuple[Tensor, Tensor]
 
 
 def steadied(pairs: Iterable[DecodedPair], radius: int) -> Iterator[DecodedPair]:
-    """The pairs with their differences averaged; the second of each pair stays as it is.
+    """The pairs with their differences steadied; the second of each pair stays as it is.
 
     Args:
         pairs: Of all frames in order; read `radius` frames ahead, so memory does not grow.
@@ -46,20 +47,20 @@ def steadied(pairs: Iterable[DecodedPair], radius: int) -> Iterator[DecodedPair]
             kept.append(pair)
         if index >= first + len(kept):
             return
-        yield _averaged(kept, index - first)
+        yield _middle(kept, index - first)
         index += 1
         if first < index - radius:
             kept.popleft()
             first += 1
 
 
-def _averaged(pairs: deque[DecodedPair], centre: int) -> DecodedPair:
+def _middle(pairs: deque[DecodedPair], centre: int) -> DecodedPair:
+    """The pair at `centre`, its difference replaced by the weighted median (the lower one)."""
     before = pairs[centre][1]
-    total = torch.zeros_like(before)
-    weights = torch.zeros_like(before[:, :1])
-    for target, source in pairs:
-        distance = ((source - before) ** 2).mean(1, keepdim=True)
-        weight = torch.exp(-distance / (2 * ALIKE**2))
-        total += weight * (target - source)
-        weights += weight
-    return before + total / weights, before
+    differences = torch.cat([target - source for target, source in pairs])
+    distances = torch.cat([(source - before) ** 2 for _, source in pairs]).mean(1, keepdim=True)
+    weights = torch.exp(-distances / (2 * ALIKE**2)).expand_as(differences)
+    ordered, order = differences.sort(dim=0, stable=True)
+    reached = weights.gather(0, order).cumsum(0)
+    middle = (reached < reached[-1:] / 2).sum(0, keepdim=True)
+    return before + ordered.gather(0, middle), before

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Steadying averages an edit with itself over time, and with nothing else."""
+"""Steadying compares an edit with itself over time, and with nothing else."""
 
+import numpy as np
 import torch
 
 from engine.editing.smoothing import steadied
@@ -60,6 +61,28 @@ def test_what_a_moving_object_uncovers_is_not_tinted():
         assert float(tint) < 1e-3
         kept = ((target - source)[:, 0] * inside[:, 0]).amin()
         assert float(kept) < -0.49
+
+
+def test_a_rim_that_is_edited_less_is_not_drawn_across_a_moving_object():
+    def with_rims():
+        for frame, (target, source) in enumerate(pairs(noise=0.0)):
+            share = torch.ones(1, 1, H, W)
+            share[..., 3 * frame] = 0.2
+            yield source + (target - source) * share, source
+
+    for frame, (target, source) in enumerate(steadied(with_rims(), 3)):
+        inside = (target - source)[0, 0, 4, 3 * frame + 1 : 3 * frame + 6]
+        assert float(inside.max()) < -0.49
+
+
+def test_the_median_is_the_weighted_one():
+    def frames():
+        for change in (0.1, 0.5, 0.3):
+            source = torch.zeros(1, 3, 2, 2)
+            yield source + change, source
+
+    found = [float((target - source).mean()) for target, source in steadied(frames(), 1)]
+    assert np.allclose(found, [0.1, 0.3, 0.3])
 
 
 def test_every_frame_comes_back_once_and_in_order_also_when_the_clip_is_short():
