@@ -140,6 +140,19 @@ def _mean(rows: Rows, name: str) -> float:
     return mean(row[name] for row in rows)
 
 
+_CONDITIONS = (
+    "8 frames at 64 × 64, one object, still camera: the study's kind of clip, of any shape,",
+    "colour, size, motion and background. Edits: DDS and a mask, one setting for all edits of",
+    "a kind, noise seed 0, figures of the plain decode as in the study. Neither training nor",
+    "tuning has seen these clips; the grammar is small, so that most captions occur in",
+    "training too. A frame without its object counts as 32 px off its path. Sampling: DDIM, 20",
+    "steps, guidance 4; judged by the rules of `demo/judge.py`. “Study” is an earlier, smaller",
+    "model; two figures are two noise seeds, and the better one counts. “No edit” is the",
+    "source's reconstruction: an edit must gain on it in progress and keep what it has in",
+    "trajectory.",
+)
+
+
 def page(rows: dict[str, Any], facts: dict[str, Any]) -> str:
     """The page docs/demo_model.md."""
     head = [
@@ -151,15 +164,7 @@ def page(rows: dict[str, Any], facts: dict[str, Any]) -> str:
         "",
         "Written by `.venv/bin/python -m benchmarks.demo_model`"
         f" (torch {facts['torch']}, {facts['machine']}, one thread per process).",
-        "8 frames at 64 × 64, one object, still camera: the study's kind of clip, of any shape,",
-        "colour, size, motion and background. Edits: DDS and a mask, one setting for all edits of",
-        "a kind, noise seed 0, figures of the plain decode as in the study. Neither training nor",
-        "tuning has seen these clips; the grammar is small, so that most captions occur in",
-        "training too. A frame without its object counts as 32 px off its path. Sampling: DDIM, 20",
-        "steps, guidance 4; judged by the rules of `demo/judge.py`. “Study” is an earlier, smaller",
-        "model; two figures are two noise seeds, and the better one counts. “No edit” is the",
-        "source's reconstruction: an edit must gain on it in progress and keep what it has in",
-        "trajectory.",
+        *_CONDITIONS,
         "",
         *head,
         *(gate.line() for gate in gates(rows)),

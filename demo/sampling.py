@@ -98,11 +98,7 @@ def sample_spec(
         limit=np.inf if max_speed_px is None else max_speed_px / short,
     )
     if camera == "pan":
-        length = min(rng.uniform(*PAN_SPEEDS), frame.limit) * steps
-        length = min(length, 0.8 * _room(frame, radius)[0])
-        tilt = rng.uniform(-0.2, 0.2)
-        pan = (float(rng.choice([-1, 1])) * length * math.cos(tilt), length * math.sin(tilt))
-        frame = dataclasses.replace(frame, pan=pan)
+        frame = _panned(rng, frame, radius)
     body = _place(rng, frame, names, radius)
     spec = ClipSpec(
         shape=body.shape,
@@ -125,6 +121,15 @@ def sample_spec(
     if companion:
         spec = dataclasses.replace(spec, companion=_sample_companion(rng, spec, frame))
     return spec
+
+
+def _panned(rng: np.random.Generator, frame: _Frame, radius: float) -> _Frame:
+    """The frame with a camera that pans to the left or right, a little tilted."""
+    length = min(rng.uniform(*PAN_SPEEDS), frame.limit) * frame.steps
+    length = min(length, 0.8 * _room(frame, radius)[0])
+    tilt = rng.uniform(-0.2, 0.2)
+    pan = (float(rng.choice([-1, 1])) * length * math.cos(tilt), length * math.sin(tilt))
+    return dataclasses.replace(frame, pan=pan)
 
 
 def sample_any(seed: int, *, width: int = 64, height: int = 64, frames: int = 8) -> ClipSpec:
