@@ -2,7 +2,7 @@
 """How the demo backbone is trained: sizes, steps, rates. Standard library only.
 
 Everything that influences the weights is here; the same plan, number of processes and machine give
-the same weights but for rounding, however often the training was interrupted.
+the same weights, however often the training was interrupted.
 """
 
 from __future__ import annotations

@@ -82,13 +82,7 @@ def test_an_interrupted_training_ends_with_the_same_model(smoke, tmp_path):
         total -= steps
     assert total == SMOKE.video.steps - 1
     assert train_smoke(tmp_path).returncode == 0
-    one, two = (load_file(folder / "video.safetensors") for folder in (tmp_path, smoke))
-    assert one.keys() == two.keys()
-    assert one["state/step"] == two["state/step"] == SMOKE.video.steps
-    moved = [(one[n] - two[n]).abs().mean() for n in one if n.startswith("weight/")]
-    # Rounding may differ between processes in the last bit, and Adam makes steps of it where the
-    # gradient is rounding; other random numbers would move every weight by about its rate.
-    assert max(moved) < 0.1 * SMOKE.video.learning_rate
+    assert unet_of(tmp_path) == unet_of(smoke)
 
 
 def test_a_folder_keeps_to_its_plan_its_processes_and_one_run(smoke):
