@@ -177,14 +177,4 @@ def engine_threads() -> int:
 
 CLASSES = (DELTA_STRIP_preferences,)
 
-
-def register() -> None:
-    """Register the preferences."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -58,14 +58,4 @@ class DELTA_STRIP_OT_reset_settings(bpy.types.Operator):
 
 CLASSES = (DELTA_STRIP_OT_preset_add, DELTA_STRIP_OT_reset_settings)
 
-
-def register() -> None:
-    """Register the operators."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

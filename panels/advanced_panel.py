@@ -76,14 +76,4 @@ def draw_section(layout: Any, settings: Any, section: str) -> None:
 
 CLASSES = (DELTA_STRIP_PT_presets, DELTA_STRIP_PT_advanced)
 
-
-def register() -> None:
-    """Register the panels."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -252,14 +252,4 @@ def draw_button(layout: Any, scene: Any) -> None:
 
 CLASSES = (DELTA_STRIP_PT_edit,)
 
-
-def register() -> None:
-    """Register the panel."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -121,14 +121,4 @@ def button(layout: Any, operator: str, folder: Path, *, icon: str, text: str = "
 
 CLASSES = (DELTA_STRIP_PT_queue, DELTA_STRIP_PT_recovery)
 
-
-def register() -> None:
-    """Register the panels."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -126,14 +126,4 @@ def method_name(method: str) -> str:
 
 CLASSES = (DELTA_STRIP_UL_results, DELTA_STRIP_PT_results)
 
-
-def register() -> None:
-    """Register the panel and its list."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -57,14 +57,4 @@ def facts(scene: Any, strip: Any) -> list[tuple[str, str]]:
 
 CLASSES = (DELTA_STRIP_PT_strip,)
 
-
-def register() -> None:
-    """Register the panel."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Undo `register`."""
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
