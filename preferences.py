@@ -9,19 +9,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .engine.errors import EnvironmentSetupError
+from .engine.worker_options import Memory, WorkerOptions
 
 PYTHON_VARIABLE = "DELTA_STRIP_PYTHON"
 EXTENSION_ROOT = Path(__file__).resolve().parent
 LOCKS = EXTENSION_ROOT / "vendor" / "locks"
 
-engine_sections: list[Callable[[Any], None]] = []
-"""Drawn below the engine's fields; operators/engine_setup.py puts its buttons here."""
+Section = Literal["engine", "computer", "results", "network", "diagnostics"]
+
+sections: dict[Section, Callable[[Any], None]] = {}
+"""Drawn below a section's fields; the operators put their states and buttons here."""
+
+engine_blocks: list[Callable[[], str]] = []
+"""Each says why the engine cannot be used now; empty when it can."""
 
 
 class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
@@ -37,6 +43,16 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
             ("existing", "Existing Python", "A Python that already has the engine's packages"),
         ],
         default="managed",
+    )
+    build: EnumProperty(
+        name="Build",
+        description="Which build of the engine's packages is installed",
+        items=[
+            ("auto", "Automatic", "For NVIDIA GPUs where there is a usable one, else processor"),
+            ("cpu", "Processor", "Smaller, about 2 GB; works everywhere"),
+            ("cuda", "NVIDIA GPU", "About 8 GB; needs a driver of release 580 or newer"),
+        ],
+        default="auto",
     )
     environment_folder: StringProperty(
         name="Folder",
@@ -82,24 +98,94 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
         max=256,
     )
 
+    cache_limit_gb: FloatProperty(
+        name="Cache Limit (GB)",
+        description="Most that failed and cancelled jobs and the working files of finished ones "
+        "may take, in GB; after an edit the oldest go first. Results are never removed. 0: no "
+        "limit",
+        default=20.0,
+        min=0.0,
+        max=10_000.0,
+        precision=1,
+    )
+    memory: EnumProperty(
+        name="Memory",
+        description="How much of the GPU's memory the engine's models may take. No choice changes "
+        "a pixel; an edit that does not fit is tried once more on a smaller working size",
+        items=[
+            ("auto", "Automatic", "From the size of the model and the memory that is free"),
+            (
+                "low",
+                "Low",
+                "As Medium, and methods that look at the structure compute more and keep less: "
+                "slower",
+            ),
+            (
+                "medium",
+                "Medium",
+                "Only the part of the model that works is on the GPU; the others wait in main "
+                "memory",
+            ),
+            ("high", "High", "The whole model stays on the GPU: the fastest"),
+        ],
+        default="auto",
+    )
+    idle_minutes: IntProperty(
+        name="Idle Minutes",
+        description="Minutes without an edit after which the engine drops its models, so that "
+        "their memory is free for other programs; the next edit loads them again. 0: never",
+        default=10,
+        min=0,
+        max=1440,
+    )
+
     def draw(self, _context: Any) -> None:
-        """Engine, its installation, results."""
+        """One section below the other."""
         layout: Any = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
+        parts: tuple[tuple[Section, str, str, Callable[[Any], None] | None], ...] = (
+            ("engine", "Engine", "SYSTEM", self.draw_engine),
+            ("computer", "Computer", "DESKTOP", self.draw_computer),
+            ("results", "Results", "FILE_FOLDER", self.draw_results),
+            ("network", "Network", "INTERNET", self.draw_network),
+            ("diagnostics", "Help", "HELP", None),
+        )
+        for name, title, icon, draw_fields in parts:
+            layout.label(text=title, icon=icon)
+            column = layout.column()
+            if draw_fields is not None:
+                draw_fields(column)
+            if name in sections:
+                sections[name](column)
+            layout.separator()
+
+    def draw_engine(self, layout: Any) -> None:
+        """Where the engine is."""
         layout.prop(self, "engine_source")
         if self.engine_source == "existing":
             layout.prop(self, "existing_python")
         else:
             layout.prop(self, "environment_folder")
-            layout.prop(self, "index_url")
-        for draw_section in engine_sections:
-            draw_section(layout)
-        layout.separator()
+            layout.prop(self, "build")
+
+    def draw_computer(self, layout: Any) -> None:
+        """What edits may use."""
+        layout.prop(self, "device")
+        layout.prop(self, "threads")
+        layout.prop(self, "memory")
+        layout.prop(self, "idle_minutes")
+
+    def draw_results(self, layout: Any) -> None:
+        """Where results go."""
         layout.prop(self, "output_folder")
-        row = layout.row(align=True)
-        row.prop(self, "device")
-        row.prop(self, "threads")
+        layout.prop(self, "cache_limit_gb")
+
+    def draw_network(self, layout: Any) -> None:
+        """What is used to download."""
+        column = layout.column()
+        column.enabled = bpy.app.online_access
+        column.prop(self, "index_url")
 
 
 def get_preferences() -> DELTA_STRIP_preferences:
@@ -128,10 +214,13 @@ def engine_python() -> Path:
     """The Python that runs the engine.
 
     Raises:
-        EnvironmentSetupError: It does not exist.
+        EnvironmentSetupError: It does not exist, or cannot be used now.
     """
     from .engine.environment import python_of  # 2 ms less at the start
 
+    for reason in (block() for block in engine_blocks):
+        if reason:
+            raise EnvironmentSetupError(reason, hint="Wait until that has ended.")
     preferences = get_preferences()
     named = os.environ.get(PYTHON_VARIABLE, "")
     if preferences.engine_source == "existing":
@@ -173,6 +262,13 @@ def jobs_root(blend: str = "") -> Path:
 def engine_threads() -> int:
     """Processor threads a job is given."""
     return get_preferences().threads or max(1, (os.cpu_count() or 2) // 2)
+
+
+def worker_options() -> WorkerOptions:
+    """How the engine treats the computer."""
+    preferences = get_preferences()
+    memory = cast("Memory", preferences.memory)
+    return WorkerOptions(idle_minutes=preferences.idle_minutes, memory=memory)
 
 
 CLASSES = (DELTA_STRIP_preferences,)

@@ -59,6 +59,7 @@ def _setup(arguments: argparse.Namespace) -> int:
         flavour=arguments.flavour,
         python=arguments.python or Path(sys.executable),
         index_url=arguments.index_url,
+        wheels=arguments.wheels and arguments.wheels.absolute(),
         verify_only=arguments.verify,
         must_repair=arguments.repair,
         print_line=lambda line: print(line, flush=True),
@@ -157,13 +158,18 @@ def _serve(arguments: argparse.Namespace) -> int:
             from .editing.machine import ready
         except ModuleNotFoundError as error:
             raise _no_environment(error) from error
-        loaded.append(LoadedBackbones())
+        loaded.append(LoadedBackbones(arguments.memory))
         return ready()
 
     def run_job(job_dir: Path, reporter: Reporter) -> Path:
         return _runner(None, arguments.references_mb, loaded[0])(job_dir, reporter)
 
-    code = serve(run_job, prepare=prepare, unload=lambda: loaded[0].unload())
+    code = serve(
+        run_job,
+        prepare=prepare,
+        unload=lambda: loaded[0].unload(),
+        idle_seconds=arguments.idle_minutes * 60,
+    )
     sys.stderr.flush()
     os._exit(code)  # all is written; taking torch apart would only delay the end
 

@@ -28,6 +28,9 @@ from .protocol import (
     Run,
     Unload,
 )
+from .worker_options import WorkerOptions
+
+DEFAULT_OPTIONS = WorkerOptions()
 
 State = Literal["stopped", "starting", "ready", "busy"]
 
@@ -41,16 +44,20 @@ ENGINE_VARIABLES = {
 }
 
 
-def engine_command(python: Path, extension_root: Path) -> tuple[list[str], dict[str, str]]:
+def engine_command(
+    python: Path, extension_root: Path, options: WorkerOptions = DEFAULT_OPTIONS
+) -> tuple[list[str], dict[str, str]]:
     """Arguments and environment variables that start the worker.
 
     Args:
         python: Interpreter of the engine's environment (`environment.python_of`).
         extension_root: Folder that holds the `engine` package.
+        options: How it treats the computer.
     """
     # -P: an `engine` folder in the working folder must not be taken for ours.
     # -B: no .pyc files in the extension's folder.
     argv = [str(python), "-B", "-P", "-m", "engine", "serve"]
+    argv += ["--idle-minutes", f"{options.idle_minutes:g}", "--memory", options.memory]
     return argv, clean_environment({**ENGINE_VARIABLES, "PYTHONPATH": str(extension_root)})
 
 

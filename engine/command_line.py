@@ -19,6 +19,7 @@ from typing import Any
 from .errors import InvalidJobError
 from .job import Device, EditSettings, Mask, Method, Precision
 from .request import EditRequest
+from .worker_options import Memory, WorkerOptions
 
 PROGRAM = "python -m engine"
 
@@ -156,9 +157,26 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="N",
             help="most that “references” beside the job folders may take, in MB; 0: nothing kept",
         )
+    _add_worker_options(serve)
     commands.add_parser("probe", help="devices, versions and backbones as JSON")
     _add_models(commands.add_parser("models", help="list known models, verify model folders"))
     return parser
+
+
+def _add_worker_options(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--idle-minutes",
+        type=float,
+        default=WorkerOptions.idle_minutes,
+        metavar="N",
+        help="time without a job after which models are dropped from memory; 0: never",
+    )
+    serve.add_argument(
+        "--memory",
+        choices=typing.get_args(Memory),
+        default=WorkerOptions.memory,
+        help="how much of the device's memory models may take",
+    )
 
 
 def _add_setup(setup: argparse.ArgumentParser) -> None:
@@ -166,6 +184,9 @@ def _add_setup(setup: argparse.ArgumentParser) -> None:
     setup.add_argument("--flavour", choices=("auto", "cpu", "cuda"), default="auto")
     setup.add_argument("--python", type=Path, metavar="FILE", help="interpreter to make it from")
     setup.add_argument("--index-url", default="", metavar="URL", help="an extra package index")
+    setup.add_argument(
+        "--wheels", type=Path, metavar="DIR", help="folder with all packages, instead of an index"
+    )
     what = setup.add_mutually_exclusive_group()
     what.add_argument("--verify", action="store_true", help="only look, file by file")
     what.add_argument("--repair", action="store_true", help="install again what is damaged")

@@ -10,16 +10,17 @@ known in milliseconds even when torch is broken.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import platform
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from .environment_packages import compare_packages, installed_packages, normalise
 from .errors import EnvironmentSetupError
 
 Flavour = Literal["cpu", "cuda"]
@@ -42,6 +43,7 @@ class EnvironmentSpec:
         flavour: Which build of torch.
         python: Interpreter the environment is made from (3.11 to 3.13).
         index_url: An extra package index of the user's; empty for none.
+        wheels: Folder that all packages come from, without a network; none: package indexes.
     """
 
     root: Path
@@ -49,6 +51,7 @@ class EnvironmentSpec:
     flavour: Flavour
     python: Path
     index_url: str = ""
+    wheels: Path | None = None
 
     def __post_init__(self) -> None:
         if self.flavour not in FLAVOURS:
@@ -60,6 +63,11 @@ class EnvironmentSpec:
             raise EnvironmentSetupError(
                 f"The package index {self.index_url!r} is not an https, http or file address.",
                 hint="Enter the full address, or leave it empty.",
+            )
+        if self.wheels is not None and not any(self.wheels.glob("*.whl")):
+            raise EnvironmentSetupError(
+                f"{self.wheels} holds no packages (.whl files).",
+                hint="Choose the folder that the engine's packages were saved to.",
             )
 
 
@@ -75,6 +83,8 @@ class EnvironmentState:
         python_version: Such as ``3.11.7``; empty when unknown.
         fingerprint: Identifies locks, flavour, Python and platform; empty unless ready.
         damaged_packages: Names of the packages to install again.
+        packages: Locked packages and their versions, by normalised name; empty when unknown.
+        bytes: Size when it was made; 0 when unknown.
     """
 
     status: Status
@@ -83,6 +93,8 @@ class EnvironmentState:
     python_version: str = ""
     fingerprint: str = ""
     damaged_packages: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    bytes: int = 0
 
     @property
     def is_ready(self) -> bool:
@@ -95,15 +107,6 @@ def python_of(root: Path) -> Path:
     if sys.platform == "win32":
         return root / "Scripts" / "python.exe"
     return root / "bin" / "python"
-
-
-def site_packages(root: Path) -> Path | None:
-    """The environment's folder of packages, None when there is none."""
-    if sys.platform == "win32":
-        candidates = [root / "Lib" / "site-packages"]
-    else:
-        candidates = sorted((root / "lib").glob("python3.*/site-packages"))
-    return next((folder for folder in candidates if folder.is_dir()), None)
 
 
 def lock_files(locks: Path, flavour: Flavour) -> tuple[Path, Path]:
@@ -137,16 +140,7 @@ def lock_digests(locks: Path, flavour: Flavour) -> dict[str, str]:
 def locked_names(locks: Path, flavour: Flavour) -> set[str]:
     """Normalised names of all packages that a flavour's locks name, for any platform."""
     text = "\n".join(file.read_text(encoding="utf-8") for file in lock_files(locks, flavour))
-    return {_normalise(name) for name in re.findall(r"^([A-Za-z0-9][\w.-]*)\s*==", text, re.M)}
-
-
-def installed_packages(root: Path) -> dict[str, str]:
-    """Normalised name -> version of what is installed whole; importing nothing."""
-    return {
-        name: version
-        for name, (version, folder) in _dist_infos(root).items()
-        if (folder / "METADATA").is_file() and (folder / "RECORD").is_file()
-    }
+    return {normalise(name) for name in re.findall(r"^([A-Za-z0-9][\w.-]*)\s*==", text, re.M)}
 
 
 def fingerprint(
@@ -175,6 +169,7 @@ def write_marker(spec: EnvironmentSpec, root: Path, python_version: str) -> None
         "python": python_version,
         "packages": packages,
         "fingerprint": fingerprint(digests, spec.flavour, python_version, packages),
+        "bytes": _size(root),
     }
     temporary = root / f"{MARKER}.part"
     temporary.write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
@@ -213,12 +208,18 @@ def verify(root: Path, locks: Path, *, is_deep: bool = False) -> EnvironmentStat
     marker = read_marker(root)
     if marker is None:
         return EnvironmentState("damaged", ("The installation was not finished.",))
-    known: dict[str, Any] = {"flavour": marker["flavour"], "python_version": marker["python"]}
+    size = marker.get("bytes")  # markers of version 0.1 have none
+    known: dict[str, Any] = {
+        "flavour": marker["flavour"],
+        "python_version": marker["python"],
+        "packages": marker["packages"],
+        "bytes": size if isinstance(size, int) else 0,
+    }
     if not python_of(root).exists():  # False also for a link whose target was uninstalled
         problem = f"The Python it was made from is gone: {python_of(root)}."
         return EnvironmentState("damaged", (problem,), **known)
 
-    problems, damaged = _compare_packages(root, marker["packages"], is_deep=is_deep)
+    problems, damaged = compare_packages(root, marker["packages"], is_deep=is_deep)
     if damaged:
         return EnvironmentState("damaged", problems, **known, damaged_packages=damaged)
     digests = lock_digests(locks, marker["flavour"])
@@ -229,53 +230,6 @@ def verify(root: Path, locks: Path, *, is_deep: bool = False) -> EnvironmentStat
     return EnvironmentState("ready", **known, fingerprint=marker["fingerprint"])
 
 
-def damaged_dist_infos(root: Path, names: tuple[str, ...]) -> list[Path]:
-    """What is left of the ``*.dist-info`` folders of these packages."""
-    found = _dist_infos(root)
-    return [found[name][1] for name in names if name in found]
-
-
-def _normalise(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _dist_infos(root: Path) -> dict[str, tuple[str, Path]]:
-    """Normalised name -> (version, folder) of every ``*.dist-info`` folder."""
-    folder = site_packages(root)
-    found: dict[str, tuple[str, Path]] = {}
-    for path in sorted(folder.glob("*.dist-info")) if folder else ():
-        name, _, version = path.name.removesuffix(".dist-info").partition("-")
-        found[_normalise(name)] = (version, path)
-    return found
-
-
-def _compare_packages(
-    root: Path, expected: dict[str, str], *, is_deep: bool
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (problems, names) of the packages that are missing, different or incomplete."""
-    installed = installed_packages(root)
-    folders = _dist_infos(root)
-    problems: dict[str, str] = {}
-    for name, version in expected.items():
-        if name not in installed:
-            problems[name] = f"{name} {version} is missing."
-        elif installed[name] != version:
-            problems[name] = f"{name} is {installed[name]} instead of {version}."
-        elif is_deep and (lost := _lost_files(folders[name][1])):
-            problems[name] = f"{name} {version} has {len(lost)} damaged files, first {lost[0]}."
-    return tuple(problems.values()), tuple(problems)
-
-
-def _lost_files(dist_info: Path) -> list[str]:
-    """Files of a package that are gone or of another size; scripts are only looked for."""
-    lost = []
-    with (dist_info / "RECORD").open(encoding="utf-8", newline="") as stream:
-        for row in csv.reader(stream):
-            name, size = row[0], row[2] if len(row) > 2 else ""
-            path = dist_info.parent / name
-            has_size = size.isdigit() and not name.startswith("..")  # scripts were rewritten
-            if name.endswith(".pyc"):
-                continue  # a cache: made again when it is missing
-            if not path.is_file() or (has_size and path.stat().st_size != int(size)):
-                lost.append(name)
-    return lost
+def _size(root: Path) -> int:
+    """Bytes of all files; links count as themselves."""
+    return sum(path.lstat().st_size for path in root.rglob("*") if not path.is_dir())

@@ -6,49 +6,77 @@ Chooses a build of torch, then has ``environment_build`` do the work.
 
 from __future__ import annotations
 
-import os
-import sys
+import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from .child_process import LineSink, run_lines
-from .environment import EnvironmentSpec, Flavour, lock_files, verify
-from .environment_build import NEEDED_GB, create, index_options, probe_python, repair
+from .environment import EnvironmentSpec, Flavour, lock_files, python_of, verify
+from .environment_build import create, probe_python, repair
+from .environment_pip import index_options
+from .environment_place import NEEDED_GB
 from .errors import EXIT_DONE, EXIT_FAILED
+from .graphics import Gpu, find_gpus, has_nvidia_driver
+from .self_test import SelfTest, tiny_edit
 
 
-def choose_flavour(spec: EnvironmentSpec, *, on_line: LineSink) -> tuple[Flavour, str]:
+def choose_flavour(
+    spec: EnvironmentSpec, *, on_line: LineSink, cancel: threading.Event | None = None
+) -> tuple[Flavour, str]:
     """Decide between the builds of torch, and say why.
 
     Args:
         spec: The environment to come; its ``flavour`` is ignored.
         on_line: Receives pip's output while it looks for the CPU build.
+        cancel: Set it from another thread to stop.
 
     Returns:
         The flavour, and one sentence for the user with the reason and the size.
+
+    Raises:
+        EnvironmentSetupError: The Python cannot be used.
+        CancelledError: ``cancel`` was set.
     """
-    if has_nvidia_driver():
-        return "cuda", f"An NVIDIA driver is present: CUDA build, about {NEEDED_GB['cuda']:g} GB."
-    spec = replace(spec, flavour="cpu", locks=spec.locks.absolute())
-    _, base_python = probe_python(spec.python, on_line=on_line)
-    wanted = lock_files(spec.locks, "cpu")[1]
-    command = [str(base_python), "-m", "pip", "install", "--dry-run", "--ignore-installed"]
-    command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", str(wanted)]
-    found = run_lines(command + index_options(spec), on_line=on_line, cwd=spec.locks) == 0
-    if found:
-        return "cpu", f"No NVIDIA driver: CPU build, about {NEEDED_GB['cpu']:g} GB."
+    gpus = find_gpus() if has_nvidia_driver() else ()
+    if has_nvidia_driver() and (usable := usable_gpus(gpus)) is not None:
+        names = ", ".join(gpu.name for gpu in usable) or "An NVIDIA driver is present"
+        return "cuda", f"{names}: CUDA build, about {NEEDED_GB['cuda']:g} GB."
+    reason = gpus[0].problem if gpus else "No NVIDIA driver."
+    if _has_cpu_build(spec, on_line=on_line, cancel=cancel):
+        return "cpu", f"{reason} CPU build, about {NEEDED_GB['cpu']:g} GB."
+    where = "the folder" if spec.wheels else "the package index"
     return "cuda", (
-        "No NVIDIA driver, but pip finds no CPU build of torch for this Python and platform: "
-        f"the package index's CUDA build, about {NEEDED_GB['cuda']:g} GB."
+        f"{reason} There is no CPU build of torch for this Python and platform: "
+        f"{where}'s default build, about {NEEDED_GB['cuda']:g} GB."
     )
 
 
-def has_nvidia_driver() -> bool:
-    """Whether this machine has an NVIDIA driver loaded."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("SYSTEMROOT", "C:/Windows"), "System32", "nvcuda.dll").exists()
-    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists()
+def _has_cpu_build(
+    spec: EnvironmentSpec, *, on_line: LineSink, cancel: threading.Event | None
+) -> bool:
+    """Whether the CPU build of torch can be had here."""
+    if spec.wheels is not None:
+        return any(spec.wheels.glob("torch-*+cpu*.whl"))
+    _, base_python = probe_python(spec.python, on_line=on_line, cancel=cancel)
+    wanted = lock_files(spec.locks.absolute(), "cpu")[1]
+    # In an environment of its own: Blender's Python, and a system's, may have no pip.
+    with tempfile.TemporaryDirectory(prefix="delta-strip-") as folder:
+        steps = [
+            [str(base_python), "-m", "venv", folder],
+            [str(python_of(Path(folder))), "-m", "pip", "install", "--dry-run"]
+            + ["--ignore-installed", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+            + ["--disable-pip-version-check", "-r", str(wanted), *index_options(spec)],
+        ]
+        return all(
+            run_lines(step, on_line=on_line, cwd=Path(folder), cancel=cancel) == 0 for step in steps
+        )
+
+
+def usable_gpus(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...] | None:
+    """The GPUs that the CUDA build can use; none known: empty; None when none of them can be."""
+    return tuple(gpu for gpu in gpus if not gpu.problem) or (None if gpus else ())
 
 
 def run_setup(
@@ -59,8 +87,10 @@ def run_setup(
     python: Path,
     print_line: LineSink,
     index_url: str = "",
+    wheels: Path | None = None,
     verify_only: bool = False,
     must_repair: bool = False,
+    self_test: SelfTest = tiny_edit,
 ) -> int:
     """The ``setup`` command: verify, make or repair an environment, and say what was done.
 
@@ -76,7 +106,7 @@ def run_setup(
         print_line(f"  {problem}")
     if verify_only:
         return EXIT_DONE if before.is_ready else EXIT_FAILED
-    spec = EnvironmentSpec(root, locks, before.flavour or "cpu", python, index_url)
+    spec = EnvironmentSpec(root, locks, before.flavour or "cpu", python, index_url, wheels)
     if flavour != "auto":
         spec = replace(spec, flavour=flavour)
     elif before.flavour is None:
@@ -86,6 +116,6 @@ def run_setup(
     if before.is_ready and before.flavour == spec.flavour and not must_repair:
         return EXIT_DONE
     make = repair if must_repair else create
-    after = make(spec, on_line=print_line)
+    after = make(spec, on_line=print_line, self_test=self_test)
     print_line(f"{root}: {after.status} ({after.flavour}, {after.fingerprint})")
     return EXIT_DONE if after.is_ready else EXIT_FAILED

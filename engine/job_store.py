@@ -43,7 +43,6 @@ _HOPELESS = ("invalid_job", "protocol", "mask")
 _STALE_SECONDS = 60.0
 _RUN_LOCK = ".run.lock"
 _CLAIM_LOCK = ".claim.lock"
-_INPUTS = ("source", "mask")
 _NAME_LENGTH = 40
 
 
@@ -54,14 +53,6 @@ class FailureRecord:
     code: str
     message: str
     hint: str
-
-
-@dataclass(frozen=True)
-class Cleaned:
-    """What `clean` removed."""
-
-    folders: tuple[Path, ...]
-    bytes: int
 
 
 def create(root: Path, job: EditJob, *, name: str) -> Path:
@@ -148,7 +139,7 @@ def recoverable(root: Path) -> list[Path]:
     saved; not those that would fail again as they are.
     """
     found = [folder for folder in list_jobs(root) if _is_worth_offering(folder)]
-    return [folder for folder in found if not is_taken(folder / _CLAIM_LOCK)]
+    return [folder for folder in found if not is_claimed(folder)]
 
 
 def _is_worth_offering(job_dir: Path) -> bool:
@@ -166,6 +157,11 @@ def claim(job_dir: Path) -> FileLock | None:
     """
     lock = FileLock(job_dir / _CLAIM_LOCK)
     return lock if lock.acquire() else None
+
+
+def is_claimed(job_dir: Path) -> bool:
+    """Whether the job is in a Blender's queue."""
+    return is_taken(job_dir / _CLAIM_LOCK)
 
 
 @contextlib.contextmanager
@@ -229,37 +225,6 @@ def mark_imported(job_dir: Path) -> None:
     write_atomic(job_dir / IMPORTED, "")
 
 
-def clean(root: Path, *, older_than_seconds: float, now: float | None = None) -> Cleaned:
-    """Free the space of old jobs; never touches a result, nor a job that runs or is claimed.
-
-    Failed and cancelled jobs go altogether. Imported ones lose only what made them (rendered
-    sources, masks, checkpoint): strips show their frames.
-
-    Args:
-        root: Folder of the job folders.
-        older_than_seconds: Age since the job's last change.
-        now: Seconds since the epoch, for tests.
-    """
-    now = time.time() if now is None else now
-    removed: list[Path] = []
-    freed = 0
-    for folder in list_jobs(root):
-        if is_taken(folder / _CLAIM_LOCK) or now - _last_change(folder) < older_than_seconds:
-            continue
-        how = state(folder)
-        targets: list[Path] = []
-        if how in ("failed", "cancelled"):
-            targets = [folder]
-        elif how == "imported":
-            targets = [p for p in (folder / name for name in (*_INPUTS, CHECKPOINT)) if p.exists()]
-        for target in targets:
-            size = sum(p.lstat().st_size for p in (target, *target.rglob("*")) if p.is_file())
-            if remove(target):
-                removed.append(target)
-                freed += size
-    return Cleaned(tuple(removed), freed)
-
-
 def remove(path: Path) -> bool:
     """Remove a file or folder (a link: only itself); True when nothing is left."""
     with contextlib.suppress(OSError):
@@ -291,7 +256,8 @@ def resolve(job_dir: Path, path: str) -> Path:
     return resolved
 
 
-def _last_change(job_dir: Path) -> float:
+def last_change(job_dir: Path) -> float:
+    """When a job's state last changed, in seconds since the epoch."""
     names = (".", JOB, RESULT, FAILURE, CHECKPOINT, IMPORTED)
     times = [0.0]
     for name in names:

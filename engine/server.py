@@ -49,7 +49,6 @@ RunJob = Callable[[Path, Reporter], Path]
 
 HEARTBEAT_SECONDS = 5.0
 PARENT_GONE_SECONDS = 1.0
-IDLE_SECONDS = 600.0
 
 
 class Channel:
@@ -142,7 +141,7 @@ def serve(
     *,
     prepare: Callable[[], Ready],
     unload: Callable[[], None],
-    idle_seconds: float = IDLE_SECONDS,
+    idle_seconds: float,
 ) -> int:
     """Take jobs from stdin until it closes or `Quit` comes.
 
@@ -150,7 +149,7 @@ def serve(
         run_job: Runs a job folder and returns the path of its result.json.
         prepare: Imports what is heavy and describes the device.
         unload: Frees the models' memory.
-        idle_seconds: Idle time after which the models' memory is freed.
+        idle_seconds: Idle time after which the models' memory is freed; 0 for never.
 
     Returns:
         The process's exit code.
@@ -170,7 +169,7 @@ def serve(
     is_loaded = False
     while True:
         try:
-            item = inbox.take(idle_seconds if is_loaded else None)
+            item = inbox.take(idle_seconds if is_loaded and idle_seconds else None)
         except queue.Empty:
             item = Unload()
         if isinstance(item, int):

@@ -5,21 +5,23 @@ from __future__ import annotations
 
 from . import (
     compare,
+    diagnostics,
     edit,
-    engine_setup,
     presets,
     queue_operators,
     recovery,
     result_buttons,
     results,
     settings,
+    setup_operators,
+    storage,
     strip_prompts,
 )
 
 _MODULES = (
     settings,
     strip_prompts,
-    engine_setup,
+    setup_operators,
     edit,
     queue_operators,
     presets,
@@ -27,6 +29,8 @@ _MODULES = (
     results,
     result_buttons,
     compare,
+    storage,
+    diagnostics,
 )
 
 

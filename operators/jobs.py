@@ -146,7 +146,8 @@ class Queue:
         # Here: 6 ms that Blender's start need not spend.
         from ..engine.client import EngineProcess, engine_command
 
-        argv, env = engine_command(preferences.engine_python(), preferences.EXTENSION_ROOT)
+        python, options = preferences.engine_python(), preferences.worker_options()
+        argv, env = engine_command(python, preferences.EXTENSION_ROOT, options)
         if self.engine is not None and argv != self._engine_argv:
             self.stop_engine()  # the preferences name another Python now
         if self.engine is None:

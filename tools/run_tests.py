@@ -26,7 +26,7 @@ from typing import Literal
 from xml.etree import ElementTree  # our own pytest's report
 
 from engine.child_process import clean_environment, stop_process
-from engine.environment_setup import has_nvidia_driver
+from engine.graphics import has_nvidia_driver
 from tools.blender_runtime import (
     PYTHON_OF_SERIES,
     NotAvailableError,

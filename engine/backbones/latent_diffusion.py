@@ -23,6 +23,7 @@ from .attention import decoder_sites, watched
 from .base import Backbone, Fusion, Recording
 from .checkpointing import checkpointed_blocks
 from .diffusers_folder import load_part, load_scheduler
+from .memory import ALL_ON_DEVICE, MemoryUse
 
 
 class LatentDiffusion(Backbone):
@@ -32,6 +33,7 @@ class LatentDiffusion(Backbone):
         card: Describes the folder to load.
         device: Where to run.
         dtype: Number format of the U-Net's weights and arithmetic; latents stay float32.
+        memory: What is done to take less of the device's memory.
 
     Raises:
         BackboneError: the folder is incomplete, damaged, or of another kind.
@@ -42,7 +44,14 @@ class LatentDiffusion(Backbone):
     checkpointing = False
     """Whether a pass with a graph keeps less and its backward pass runs its blocks again."""
 
-    def __init__(self, card: BackboneCard, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        card: BackboneCard,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        memory: MemoryUse = ALL_ON_DEVICE,
+    ) -> None:
         card.verify()
         disable_progress_bar()  # its bar would run through the command line's own
         self.card = card
@@ -59,7 +68,11 @@ class LatentDiffusion(Backbone):
         for model in (self.unet, self._vae, self._text_encoder):
             # eval(): the temporal convolutions have dropout, which would make equal branches
             # differ.
-            model.eval().requires_grad_(False).to(device)
+            model.eval().requires_grad_(False)
+            if not memory.rests_parts:
+                model.to(device)
+        self._memory = memory
+        self._at_work: Any = None
         self.token_limit = int(self._tokenizer.model_max_length)
         scheduler = load_scheduler(folder)
         self.alphas_cumprod = scheduler.alphas_cumprod.double()
@@ -75,6 +88,7 @@ class LatentDiffusion(Backbone):
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
         """See `Backbone.encode`; one frame at a time, so every frame has the same batch shape."""
+        self._put_to_work(self._vae)
         scaled = (frames * 2 - 1).to(self.device, torch.float32)
         # return_dict=False: diffusers annotates its output classes only loosely.
         means = [self._vae.encode(frame, return_dict=False)[0].mean for frame in scaled.split(1)]
@@ -83,6 +97,7 @@ class LatentDiffusion(Backbone):
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """See `Backbone.decode`; one frame at a time, so every frame has the same batch shape."""
+        self._put_to_work(self._vae)
         scaled = latents.to(self.device, torch.float32) / self.scaling_factor
         frames = torch.cat(
             [self._vae.decode(latent, return_dict=False)[0] for latent in scaled.split(1)]
@@ -92,6 +107,7 @@ class LatentDiffusion(Backbone):
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """See `Backbone.embed`; longer prompts are cut at the tokenizer's length."""
+        self._put_to_work(self._text_encoder)
         tokens = self._tokenizer(
             list(prompts),
             padding="max_length",
@@ -117,9 +133,11 @@ class LatentDiffusion(Backbone):
         fuse: Fusion | None = None,
     ) -> Tensor:
         """See `Backbone.noise_pred`."""
+        self._put_to_work(self.unet)
         dtype = self.unet.dtype
         sample = z_t.to(self.device, dtype)
-        saving = checkpointed_blocks(self.unet) if self.checkpointing else nullcontext()
+        keeps_less = self.checkpointing or self._memory.recomputes
+        saving = checkpointed_blocks(self.unet) if keeps_less else nullcontext()
         with saving, watched(self.unet, record, fuse):
             prediction = self._predict(sample, timestep, embeddings.to(dtype)).to(torch.float32)
         if self._prediction_type == "epsilon":
@@ -128,6 +146,14 @@ class LatentDiffusion(Backbone):
         # D).
         alpha_t, sigma_t = self.alpha_sigma(timestep)
         return alpha_t * prediction + sigma_t * z_t
+
+    def _put_to_work(self, part: Any) -> None:
+        """Have a part on the device, and the one that worked before it in main memory."""
+        if not self._memory.rests_parts or part is self._at_work:
+            return
+        if self._at_work is not None:
+            self._at_work.to("cpu")
+        self._at_work = part.to(self.device)
 
     @abstractmethod
     def _predict(self, sample: Tensor, timestep: int, embeddings: Tensor) -> Tensor:

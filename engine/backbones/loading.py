@@ -12,8 +12,10 @@ from ..errors import BackboneError, DeviceError
 from ..job import Device, Precision
 from ..model_folder import check_kind
 from ..registry import BackboneCard, find_backbone
+from ..worker_options import Memory
 from .base import Backbone
 from .image_mode import ImageMode
+from .memory import ALL_ON_DEVICE, MemoryUse, memory_use
 from .stable_diffusion import StableDiffusion
 from .text_to_video import TextToVideo
 
@@ -59,7 +61,13 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
 
 
-def load_backbone(card: BackboneCard, *, device: torch.device, dtype: torch.dtype) -> Backbone:
+def load_backbone(
+    card: BackboneCard,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    memory: MemoryUse = ALL_ON_DEVICE,
+) -> Backbone:
     """Load the backbone that the card describes.
 
     Raises:
@@ -67,7 +75,7 @@ def load_backbone(card: BackboneCard, *, device: torch.device, dtype: torch.dtyp
     """
     check_kind(card.folder, card.kind)
     try:
-        return LOADERS[card.kind](card, device=device, dtype=dtype)  # type: ignore[call-arg]
+        return LOADERS[card.kind](card, device=device, dtype=dtype, memory=memory)  # type: ignore[call-arg]
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError) as error:
         if is_out_of_memory(error):
             raise
@@ -89,9 +97,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class LoadedBackbones:
-    """Keeps the last backbones in memory, so that the next job on them starts at once."""
+    """Keeps the last backbones in memory, so that the next job on them starts at once.
 
-    def __init__(self) -> None:
+    Args:
+        memory: How much of the device's memory each may take.
+    """
+
+    def __init__(self, memory: Memory = "auto") -> None:
+        self._memory: Memory = memory
         self._kept: dict[Role, tuple[object, Backbone]] = {}
 
     def get(
@@ -107,7 +120,8 @@ class LoadedBackbones:
         if role in self._kept and self._kept[role][0] == key:
             return self._kept[role][1]
         self._forget(role)
-        backbone = load_backbone(card, device=device, dtype=dtype)
+        memory = memory_use(self._memory, card.folder, device)
+        backbone = load_backbone(card, device=device, dtype=dtype, memory=memory)
         self._kept[role] = (key, backbone)
         return backbone
 

@@ -13,26 +13,36 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from engine import environment_build, environment_setup
+from engine import environment_build, environment_place, environment_setup
 from engine.child_process import clean_environment, run_lines
 from engine.environment import (
     MARKER,
     EnvironmentSpec,
-    installed_packages,
     lock_digests,
     locked_names,
     python_of,
-    site_packages,
     verify,
 )
-from engine.environment_build import create, repair
+from engine.environment_build import remove
+from engine.environment_packages import installed_packages, site_packages
 from engine.environment_setup import choose_flavour, run_setup
 from engine.errors import EXIT_DONE, EXIT_FAILED, CancelledError, EnvironmentSetupError
+
+
+def succeed(_python, _on_line, _cancel) -> str:
+    """Instead of a tiny edit, which the stand-ins of torch and diffusers cannot do."""
+    return "The engine works."
+
+
+create = partial(environment_build.create, self_test=succeed)
+repair = partial(environment_build.repair, self_test=succeed)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -257,7 +267,7 @@ def test_a_silent_program_is_ended_within_two_seconds_of_a_cancel(tmp_path):
 
 def test_too_little_disk_space_is_said_before_anything_is_written(spec, tmp_path, monkeypatch):
     usage = SimpleNamespace(total=10**12, used=0, free=700_000_000)
-    monkeypatch.setattr(environment_build.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(environment_place.shutil, "disk_usage", lambda _: usage)
     fresh = EnvironmentSpec(tmp_path / "fresh", spec.locks, "cpu", spec.python)
     with pytest.raises(EnvironmentSetupError, match=r"0\.7 GB free; the cpu engine needs 2\.0 GB"):
         create(fresh, on_line=ignore)
@@ -269,15 +279,92 @@ def test_a_crash_between_the_two_renames_is_put_right_by_the_next_setup(spec, mo
     aside.parent.mkdir()
     spec.root.rename(aside)
     monkeypatch.setattr(
-        environment_build, "_require_space", lambda *_: pytest.fail("stop here", pytrace=False)
+        environment_build, "require_space", lambda *_: pytest.fail("stop here", pytrace=False)
     )
     with contextlib.suppress(pytest.fail.Exception):
         create(spec, on_line=ignore)
     assert verify(spec.root, spec.locks).is_ready
 
 
+def test_a_new_engine_whose_test_edit_fails_never_takes_the_old_ones_place(spec):
+    before = (spec.root / MARKER).read_bytes()
+
+    def fail(python, _on_line, _cancel):
+        assert python.is_file()
+        assert not python.is_relative_to(spec.root), "the new one is tried where it was built"
+        raise EnvironmentSetupError("The engine's test edit failed: no kernel image.")
+
+    with pytest.raises(EnvironmentSetupError, match="no kernel image"):
+        create(spec, on_line=ignore, self_test=fail)
+    assert (spec.root / MARKER).read_bytes() == before
+    assert verify(spec.root, spec.locks, is_deep=True).is_ready
+    assert [path.name for path in (spec.root.parent / "env.setup").iterdir()] == ["lock"]
+
+
+def test_the_state_knows_packages_and_size(spec, pristine):
+    state = verify(spec.root, spec.locks)
+    assert dict(state.packages) == {"diffusers": "0.42.1", "torch": "2.13.0+cpu"}
+    files = [path for path in (pristine.folder / "env").rglob("*") if path.is_file()]
+    size = sum(path.lstat().st_size for path in files if path.name != MARKER)
+    assert state.bytes == pytest.approx(size, rel=0.01)
+
+
+def test_packages_from_a_folder_need_no_index_and_no_setting_of_pip(spec, monkeypatch, tmp_path):
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nobody listens there
+    fresh = replace(spec, root=tmp_path / "fresh", wheels=tmp_path / "wheels")
+    assert choose_flavour(fresh, on_line=ignore)[0] == "cpu"
+    assert create(fresh, on_line=ignore).is_ready
+
+
+def test_a_folder_that_lacks_a_package_is_named_and_leaves_the_old_environment(
+    spec, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    wheels = tmp_path / "some wheels"
+    wheels.mkdir()
+    shutil.copy(next((tmp_path / "wheels").glob("torch*")), wheels)
+    with pytest.raises(EnvironmentSetupError) as caught:
+        create(replace(spec, wheels=wheels), on_line=ignore)
+    assert "diffusers" in caught.value.message
+    assert "some wheels lacks that package" in caught.value.hint
+    assert verify(spec.root, spec.locks, is_deep=True).is_ready
+
+
+def test_a_folder_without_packages_is_refused_at_once(spec, tmp_path):
+    with pytest.raises(EnvironmentSetupError, match="holds no packages"):
+        replace(spec, wheels=tmp_path / "locks")
+
+
+def test_removing_leaves_nothing_and_only_takes_what_setup_made(spec, tmp_path):
+    other = tmp_path / "holiday pictures"
+    other.mkdir()
+    with pytest.raises(EnvironmentSetupError, match="is no environment of the engine"):
+        remove(other)
+    assert other.is_dir()
+    remove(spec.root)
+    assert verify(spec.root, spec.locks).status == "missing"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "holiday pictures",
+        "locks",
+        "wheels",
+    ]
+    remove(spec.root)  # again: nothing to do
+
+
+def test_an_interrupted_setup_is_told_from_one_that_runs(spec):
+    assert not environment_place.was_interrupted(spec.root)
+    (spec.root.parent / "env.setup" / "new").mkdir(parents=True)
+    assert environment_place.was_interrupted(spec.root)
+    with environment_place.exclusive(spec.root):
+        assert not environment_place.was_interrupted(spec.root)
+    assert create(spec, on_line=ignore).is_ready
+    assert not environment_place.was_interrupted(spec.root)
+
+
 def test_two_setups_of_one_environment_do_not_run_at_once(spec):
-    with environment_build._exclusive(spec.root), pytest.raises(EnvironmentSetupError) as caught:
+    with environment_place.exclusive(spec.root), pytest.raises(EnvironmentSetupError) as caught:
         create(spec, on_line=ignore)
     assert "Another program is installing" in caught.value.message
 
@@ -360,6 +447,7 @@ def test_the_flavour_follows_the_driver_and_what_pip_can_find(spec, monkeypatch)
 def test_the_setup_command_verifies_and_leaves_a_ready_environment_alone(spec):
     lines: list[str] = []
     common = {"root": spec.root, "locks": spec.locks, "python": spec.python, "flavour": "auto"}
+    common["self_test"] = succeed
     assert run_setup(**common, print_line=lines.append) == EXIT_DONE
     assert lines == [f"{spec.root}: ready"]
     shutil.rmtree(dist_info(spec.root, "diffusers"))

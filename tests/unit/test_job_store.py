@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -216,28 +215,6 @@ def test_recovery_offers_a_failed_job_that_can_resume(
     assert job_store.recoverable(job_dir.parent) == [job_dir] * without_checkpoint
     touch(job_dir, "checkpoint.safetensors")
     assert job_store.recoverable(job_dir.parent) == [job_dir] * with_checkpoint
-
-
-def test_cleaning_frees_old_jobs_and_never_a_result(tmp_path: Path) -> None:
-    names = ("failed", "claimed", "imported", "done", "interrupted")
-    folders = {name: job_store.create(tmp_path, make_job(), name=name) for name in names}
-    for name in ("failed", "claimed"):
-        job_store.write_failure(folders[name], "numerical", "NaN.")
-    for name in ("imported", "done"):
-        touch(folders[name], "source/000001.png", "frames/000001.png", "result.json")
-    touch(folders["imported"], "imported")
-    touch(folders["interrupted"], "checkpoint.safetensors")
-    lock = job_store.claim(folders["claimed"])
-    assert job_store.clean(tmp_path, older_than_seconds=60) == job_store.Cleaned((), 0)
-    cleaned = job_store.clean(tmp_path, older_than_seconds=60, now=time.time() + 100)
-    assert set(cleaned.folders) == {folders["failed"], folders["imported"] / "source"}
-    assert cleaned.bytes > 0
-    assert not folders["failed"].exists()
-    assert (folders["imported"] / "frames" / "000001.png").exists()
-    assert (folders["done"] / "source" / "000001.png").exists()
-    assert folders["claimed"].exists()
-    assert lock
-    lock.release()
 
 
 def test_a_path_of_a_job_stays_inside_its_folder_also_through_links(

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stdlib only (imports neither bpy nor torch): what of old jobs can be removed, and its size.
+
+A result is never removed, nor a job that runs or is claimed. Failed and cancelled jobs go
+altogether. Of imported ones goes what made them (rendered sources, masks, checkpoint): strips show
+their frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import job_store
+
+_WORKING_FILES = ("source", "mask", job_store.CHECKPOINT)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was removed."""
+
+    folders: tuple[Path, ...]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Removable:
+    """What of one job can go.
+
+    Attributes:
+        job_dir: The job.
+        paths: Files and folders.
+        bytes: Their size.
+        last_change: Seconds since the epoch.
+    """
+
+    job_dir: Path
+    paths: tuple[Path, ...]
+    bytes: int
+    last_change: float
+
+
+def removable(roots: Iterable[Path]) -> list[Removable]:
+    """What can go in these folders of jobs, oldest first."""
+    jobs = dict.fromkeys(folder for root in roots for folder in job_store.list_jobs(root))
+    found = []
+    for folder in jobs:
+        if not job_store.is_claimed(folder) and (paths := _paths(folder)):
+            size = sum(_size(path) for path in paths)
+            found.append(Removable(folder, paths, size, job_store.last_change(folder)))
+    return sorted(found, key=lambda item: item.last_change)
+
+
+def clean(roots: Iterable[Path], *, keep_bytes: int = 0) -> Cleaned:
+    """Remove what can go, oldest first, until no more than `keep_bytes` of it is left."""
+    items = removable(roots)
+    left = sum(item.bytes for item in items)
+    removed: list[Path] = []
+    freed = 0
+    for item in items:
+        if left <= keep_bytes:
+            break
+        for path in item.paths:
+            size = _size(path)
+            if job_store.remove(path):
+                removed.append(path)
+                freed += size
+        left -= item.bytes
+    return Cleaned(tuple(removed), freed)
+
+
+def _paths(folder: Path) -> tuple[Path, ...]:
+    how = job_store.state(folder)
+    if how in ("failed", "cancelled"):
+        return (folder,)
+    if how == "imported":
+        return tuple(path for name in _WORKING_FILES if (path := folder / name).exists())
+    return ()
+
+
+def _size(path: Path) -> int:
+    return sum(p.lstat().st_size for p in (path, *path.rglob("*")) if p.is_file())

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): the engine's part of the preferences."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from .. import preferences
+from . import engine_setup
+from .setup_task import machine, setup
+
+if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
+    from ..engine.environment import EnvironmentState
+    from ..engine.install_plan import InstallPlan
+
+OFFLINE = "Online access is off in Blender's preferences"
+_CHARACTER_PX = 6.4  # width of an average character of Blender's interface font at scale 1
+_MARGIN_PX = 90
+_DIALOG_PX = 570  # of Blender's dialogs in setup_operators, which have a smaller margin
+_MOST_LINES = 14
+
+
+def draw_text(layout: Any, text: str, *, icon: str = "NONE", width: int = 0) -> None:
+    """Sentences as lines that fit the preferences; labels do not wrap by themselves.
+
+    Args:
+        layout: Where.
+        text: Line ends are kept.
+        icon: Before the first line.
+        width: In px; 0 for the region's.
+    """
+    scale = bpy.context.preferences.system.ui_scale or 1.0  # 0 in background mode
+    region = bpy.context.region
+    width = width or (region.width if region else 600)
+    characters = max(30, int((width / scale - _MARGIN_PX) / _CHARACTER_PX))
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, characters)]
+    for line in lines[:_MOST_LINES]:
+        column.label(text=line, icon=icon)
+        icon = "NONE" if icon == "NONE" else "BLANK1"  # further lines align with the first
+
+
+def draw_plan(layout: Any, plan: InstallPlan) -> None:
+    """What an installation would need and find."""
+    for fact in plan.facts:
+        draw_text(layout, fact, icon="DOT", width=_DIALOG_PX)
+    if machine.is_looking:
+        layout.label(text="Looking for GPUs…", icon="SORTTIME")
+    for problem in plan.problems:
+        draw_text(layout, problem, icon="ERROR", width=_DIALOG_PX)
+    if engine_setup.known_state().is_ready:
+        text = "The engine that you have stays until the new one has passed its test."
+        draw_text(layout, text, icon="DOT", width=_DIALOG_PX)
+
+
+def draw_engine(layout: Any) -> None:
+    """State, progress and buttons of the engine."""
+    column = layout.column()
+    if setup.is_running:
+        _draw_progress(column)
+        return
+    machine.look()
+    text, is_ready = engine_setup.status_line()
+    draw_text(column, text, icon="CHECKMARK" if is_ready else "INFO")
+    if is_ready and preferences.is_managed() and (state := engine_setup.known_state()).is_ready:
+        draw_text(column, describe(state), icon="BLANK1")
+    if preferences.is_managed() and engine_setup.was_interrupted():
+        text = (
+            "The last installation was interrupted. Install again to go on: packages that had "
+            "been downloaded are not downloaded again."
+        )
+        draw_text(column, text, icon="INFO")
+    for gpu in machine.gpus:
+        draw_text(column, gpu.problem or gpu.description, icon="ERROR" if gpu.problem else "DOT")
+    if setup.problem:
+        draw_text(column.box(), setup.problem, icon="ERROR")
+    elif setup.outcome:
+        draw_text(column, setup.outcome, icon="CHECKMARK")
+    _draw_buttons(column)
+
+
+def describe(state: EnvironmentState) -> str:
+    """Build, versions and size of an environment."""
+    torch = state.packages.get("torch", "")
+    build = "CUDA build" if state.flavour == "cuda" else "processor build"
+    size = f" · {state.bytes / 1e9:.1f} GB" if state.bytes else ""
+    return f"torch {torch}, {build} · Python {state.python_version}{size}"
+
+
+def _draw_progress(layout: Any) -> None:
+    row = layout.row(align=True)
+    if setup.progress is not None:
+        row.progress(factor=setup.progress.factor, text=setup.progress.text)
+    else:
+        row.label(text=setup.line[:120] or "Working…", icon="SORTTIME")
+    row.operator("delta_strip.cancel_setup", text="", icon="CANCEL")
+    if setup.progress is not None and not setup.line.startswith(setup.progress.text):
+        layout.label(text=setup.line[:120])
+
+
+def _draw_buttons(layout: Any) -> None:
+    is_managed = preferences.is_managed()
+    is_there = not is_managed or engine_setup.known_state().status != "missing"
+    if is_managed:
+        row = layout.row(align=True)
+        row.scale_y = 1.0 if is_there else 1.3
+        row.operator("delta_strip.install_engine", icon="IMPORT")
+        row.operator("delta_strip.install_engine_folder", icon="FILE_FOLDER")
+        if not bpy.app.online_access:
+            draw_text(layout, f"{OFFLINE}: see Network below.", icon="INTERNET_OFFLINE")
+    row = layout.row(align=True)
+    if is_there:
+        row.operator("delta_strip.verify_engine", icon="VIEWZOOM")
+    if is_there and is_managed:
+        row.operator("delta_strip.repair_engine", icon="TOOL_SETTINGS")
+        row.operator("delta_strip.remove_engine", icon="TRASH")
+    if engine_setup.setup_log().exists():
+        row.operator("delta_strip.open_setup_log", icon="TEXT")

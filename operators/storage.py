@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender (imports bpy, never torch): how much old jobs take, and making room.
+
+Looking and removing happen in a thread: job folders can hold many thousand files.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import preferences
+from . import jobs, recovery
+from .setup_section import draw_text
+from .setup_task import start_showing, watched
+
+
+class Storage:
+    """What is known of the size of old jobs."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.count = 0
+        self.outcome = ""
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anyone has looked."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def works(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def look(self) -> None:
+        """Find out what could be removed."""
+        roots = _roots()
+        self._start(lambda: self._measure(roots))
+
+    def clean(self, keep_bytes: int) -> None:
+        """Remove old jobs' files until no more than this is left of them."""
+        roots = _roots()
+        self._start(lambda: self._clean(roots, keep_bytes))
+
+    def wait(self) -> None:
+        """Until the thread has ended."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _start(self, work: Any) -> None:
+        if not self.works():
+            self._thread = threading.Thread(target=work, name="delta-strip-storage", daemon=True)
+            self._thread.start()
+            start_showing()
+
+    def _measure(self, roots: list[Path]) -> None:
+        from ..engine.job_cleaning import removable  # here: what Blender's start need not spend
+
+        items = removable(roots)
+        self.bytes, self.count = sum(item.bytes for item in items), len(items)
+
+    def _clean(self, roots: list[Path], keep_bytes: int) -> None:
+        from ..engine.job_cleaning import clean
+
+        cleaned = clean(roots, keep_bytes=keep_bytes)
+        self.outcome = f"Removed {megabytes(cleaned.bytes)}." if cleaned.folders else ""
+        self._measure(roots)
+
+
+storage = Storage()
+
+
+def megabytes(count: int) -> str:
+    """A size for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def keep_limit() -> None:
+    """Make room after an edit when old jobs take more than the preferences allow."""
+    if limit := preferences.get_preferences().cache_limit_gb:
+        storage.clean(int(limit * 1e9))
+
+
+def draw_results(layout: Any) -> None:
+    """What old jobs take, and the button that makes room."""
+    if not storage.is_known and not storage.works():
+        storage.look()
+    row = layout.row(align=True)
+    row.operator("delta_strip.clean", icon="BRUSH_DATA")
+    row.operator("delta_strip.measure_results", text="", icon="FILE_REFRESH")
+    if storage.works():
+        text = "Looking at the job folders…"
+    else:
+        text = f"Working files: {megabytes(storage.bytes)} in {storage.count} old jobs."
+    draw_text(layout, f"{storage.outcome} {text}".strip())
+
+
+def _roots() -> list[Path]:
+    return [*recovery.known_roots(), preferences.jobs_root(bpy.data.filepath)]
+
+
+class DELTA_STRIP_OT_clean(bpy.types.Operator):
+    """Delete failed and cancelled jobs, and what finished ones no longer need. Results stay, and \
+so do jobs that can be resumed"""
+
+    bl_idname = "delta_strip.clean"
+    bl_label = "Clean"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """A reason is shown on the disabled button."""
+        reason = ""
+        if storage.works():
+            reason = "The job folders are being looked at"
+        elif storage.is_known and not storage.count:
+            reason = "There is nothing to remove"
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Ask first: deleting cannot be undone."""
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, _context: Any) -> set[str]:
+        """Start the thread."""
+        storage.clean(0)
+        return {"FINISHED"}
+
+
+class DELTA_STRIP_OT_measure_results(bpy.types.Operator):
+    """Look again how much old jobs take"""
+
+    bl_idname = "delta_strip.measure_results"
+    bl_label = "Measure Again"
+
+    def execute(self, _context: Any) -> set[str]:
+        """Start the thread."""
+        storage.outcome = ""
+        storage.look()
+        return {"FINISHED"}
+
+
+CLASSES = (DELTA_STRIP_OT_clean, DELTA_STRIP_OT_measure_results)
+
+
+def register() -> None:
+    """Register the operators and their part of the preferences."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    preferences.sections["results"] = draw_results
+    jobs.after_end.append(keep_limit)
+    watched.append(storage.works)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    storage.wait()
+    watched.remove(storage.works)
+    jobs.after_end.remove(keep_limit)
+    del preferences.sections["results"]
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of old jobs is removed, and what never is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine import job_store
+from engine.job_cleaning import Cleaned, clean, removable
+from tests.unit.jobs import make_job, touch
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, Path]:
+    """One job of each kind, the first made the oldest."""
+    names = ("failed", "imported", "cancelled", "done", "interrupted")
+    found = {name: job_store.create(tmp_path, make_job(), name=name) for name in names}
+    job_store.write_failure(found["failed"], "numerical", "NaN.")
+    job_store.write_failure(found["cancelled"], "cancelled", "Cancelled.")
+    for name in ("imported", "done"):
+        touch(found[name], "source/000001.png", "frames/000001.png", "result.json")
+    touch(found["imported"], "imported")
+    touch(found["interrupted"], "checkpoint.safetensors")
+    for age, name in enumerate(reversed(names)):
+        for path in (found[name], *found[name].iterdir()):
+            os.utime(path, (1e9 - age, 1e9 - age))
+    return found
+
+
+def test_everything_but_results_and_open_jobs_goes(tmp_path, folders):
+    cleaned = clean([tmp_path])
+    assert set(cleaned.folders) == {
+        folders["failed"],
+        folders["cancelled"],
+        folders["imported"] / "source",
+    }
+    assert cleaned.bytes > 0
+    assert (folders["imported"] / "frames" / "000001.png").exists()
+    assert (folders["done"] / "source" / "000001.png").exists()
+    assert (folders["interrupted"] / "checkpoint.safetensors").exists()
+    assert clean([tmp_path]) == Cleaned((), 0)
+
+
+def test_a_claimed_job_is_left_alone(tmp_path, folders):
+    lock = job_store.claim(folders["failed"])
+    assert lock
+    clean([tmp_path])
+    assert folders["failed"].exists()
+    lock.release()
+
+
+def test_the_oldest_go_first_and_only_down_to_the_limit(tmp_path, folders):
+    items = removable([tmp_path, tmp_path])  # a folder that is named twice counts once
+    assert [item.job_dir.name.split("-")[2] for item in items] == [
+        "failed",
+        "imported",
+        "cancelled",
+    ]
+    total = sum(item.bytes for item in items)
+    assert clean([tmp_path], keep_bytes=total) == Cleaned((), 0)
+    cleaned = clean([tmp_path], keep_bytes=total - 1)
+    assert cleaned.folders == (folders["failed"],)
+    assert folders["cancelled"].exists()
+
+
+def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
+    assert clean([tmp_path / "unplugged drive"]) == Cleaned((), 0)
