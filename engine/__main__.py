@@ -59,6 +59,7 @@ def _setup(arguments: argparse.Namespace) -> int:
         flavour=arguments.flavour,
         python=arguments.python or Path(sys.executable),
         index_url=arguments.index_url,
+        download=arguments.download and arguments.download.absolute(),
         wheels=arguments.wheels and arguments.wheels.absolute(),
         verify_only=arguments.verify,
         must_repair=arguments.repair,

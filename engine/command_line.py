@@ -189,6 +189,9 @@ def _add_setup(setup: argparse.ArgumentParser) -> None:
     )
     what = setup.add_mutually_exclusive_group()
     what.add_argument("--verify", action="store_true", help="only look, file by file")
+    what.add_argument(
+        "--download", type=Path, metavar="DIR", help="only save the packages, for --wheels"
+    )
     what.add_argument("--repair", action="store_true", help="install again what is damaged")
 
 

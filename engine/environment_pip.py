@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .child_process import LineSink, run_lines
@@ -44,6 +46,49 @@ def install_packages(
     command = [python, "-P", "-c", _IMPORT]
     failure = "The installed engine cannot be imported"
     run_step(command, failure, spec=spec, on_line=on_line, cancel=cancel)
+
+
+@contextlib.contextmanager
+def borrowed_pip(
+    python: Path, *, on_line: LineSink, cancel: threading.Event | None
+) -> Iterator[Path]:
+    """The Python of a temporary environment that has pip; Blender's, and a system's, may have none.
+
+    Raises:
+        EnvironmentSetupError: It cannot be made.
+        CancelledError: ``cancel`` was set.
+    """
+    with tempfile.TemporaryDirectory(prefix="delta-strip-pip-") as folder:
+        command = [str(python), "-m", "venv", folder]
+        if status := run_lines(command, on_line=on_line, cwd=Path(folder), cancel=cancel):
+            raise EnvironmentSetupError(
+                f"{python} cannot make a virtual environment (exit status {status}).",
+                hint="Look at the log, or choose another Python.",
+            )
+        yield python_of(Path(folder))
+
+
+def download_packages(
+    spec: EnvironmentSpec,
+    folder: Path,
+    base_python: Path,
+    *,
+    on_line: LineSink,
+    cancel: threading.Event | None,
+) -> None:
+    """Save the packages of the locks, for a computer without a network.
+
+    Raises:
+        EnvironmentSetupError: With pip's last lines.
+        CancelledError: ``cancel`` was set.
+    """
+    files = [f"-r{file}" for file in lock_files(spec.locks, spec.flavour)]
+    with borrowed_pip(base_python, on_line=on_line, cancel=cancel) as python:
+        command = [str(python), "-m", "pip", "download", "-d", str(folder), "--require-hashes"]
+        command += ["--only-binary=:all:", "--progress-bar=off", "--no-input"]
+        command += ["--disable-pip-version-check", *index_options(spec), *files]
+        failure = "pip could not download the engine's packages"
+        run_step(command, failure, spec=spec, on_line=on_line, cancel=cancel)
 
 
 def index_options(spec: EnvironmentSpec) -> list[str]:

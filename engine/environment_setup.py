@@ -6,18 +6,18 @@ Chooses a build of torch, then has ``environment_build`` do the work.
 
 from __future__ import annotations
 
-import tempfile
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from .child_process import LineSink, run_lines
-from .environment import EnvironmentSpec, Flavour, lock_files, python_of, verify
+from .environment import EnvironmentSpec, Flavour, lock_files, verify
 from .environment_build import create, probe_python, repair
-from .environment_pip import index_options
+from .environment_pip import borrowed_pip, download_packages, index_options
 from .environment_place import NEEDED_GB
-from .errors import EXIT_DONE, EXIT_FAILED
+from .errors import EXIT_DONE, EXIT_FAILED, EnvironmentSetupError
 from .graphics import Gpu, find_gpus, has_nvidia_driver
 from .self_test import SelfTest, tiny_edit
 
@@ -61,17 +61,39 @@ def _has_cpu_build(
         return any(spec.wheels.glob("torch-*+cpu*.whl"))
     _, base_python = probe_python(spec.python, on_line=on_line, cancel=cancel)
     wanted = lock_files(spec.locks.absolute(), "cpu")[1]
-    # In an environment of its own: Blender's Python, and a system's, may have no pip.
-    with tempfile.TemporaryDirectory(prefix="delta-strip-") as folder:
-        steps = [
-            [str(base_python), "-m", "venv", folder],
-            [str(python_of(Path(folder))), "-m", "pip", "install", "--dry-run"]
-            + ["--ignore-installed", "--no-deps", "--require-hashes", "--only-binary=:all:"]
-            + ["--disable-pip-version-check", "-r", str(wanted), *index_options(spec)],
-        ]
-        return all(
-            run_lines(step, on_line=on_line, cwd=Path(folder), cancel=cancel) == 0 for step in steps
-        )
+    with borrowed_pip(base_python, on_line=on_line, cancel=cancel) as python:
+        command = [str(python), "-m", "pip", "install", "--dry-run", "--ignore-installed"]
+        command += ["--no-deps", "--require-hashes", "--only-binary=:all:"]
+        command += ["--disable-pip-version-check", "-r", str(wanted), *index_options(spec)]
+        return run_lines(command, on_line=on_line, cwd=wanted.parent, cancel=cancel) == 0
+
+
+def save_packages(
+    spec: EnvironmentSpec,
+    folder: Path,
+    *,
+    on_line: LineSink,
+    cancel: threading.Event | None = None,
+) -> None:
+    """Save the packages that `create` needs into a folder, for a computer without a network.
+
+    That computer must have the same system and a Python of the same version.
+
+    Raises:
+        EnvironmentSetupError: They cannot be had, or the folder cannot be written.
+        CancelledError: ``cancel`` was set.
+    """
+    spec = replace(spec, root=spec.root.absolute(), locks=spec.locks.absolute())
+    version, base_python = probe_python(spec.python, on_line=on_line, cancel=cancel)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentSetupError(
+            f"{folder} cannot be made: {error.strerror or error}.", hint="Choose another folder."
+        ) from None
+    download_packages(spec, folder.absolute(), base_python, on_line=on_line, cancel=cancel)
+    series = ".".join(version.split(".")[:2])
+    on_line(f"{folder} holds the engine's packages for {sys.platform} and Python {series}.")
 
 
 def usable_gpus(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...] | None:
@@ -90,9 +112,12 @@ def run_setup(
     wheels: Path | None = None,
     verify_only: bool = False,
     must_repair: bool = False,
+    download: Path | None = None,
     self_test: SelfTest = tiny_edit,
 ) -> int:
     """The ``setup`` command: verify, make or repair an environment, and say what was done.
+
+    With ``download`` only the packages are saved, into that folder.
 
     Returns:
         ``EXIT_DONE`` when the environment is ready, else ``EXIT_FAILED``.
@@ -113,6 +138,9 @@ def run_setup(
         chosen, reason = choose_flavour(spec, on_line=lambda _: None)
         print_line(reason)
         spec = replace(spec, flavour=chosen)
+    if download is not None:
+        save_packages(spec, download, on_line=print_line)
+        return EXIT_DONE
     if before.is_ready and before.flavour == spec.flavour and not must_repair:
         return EXIT_DONE
     make = repair if must_repair else create

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
     from ..engine.environment import EnvironmentSpec, EnvironmentState
     from ..engine.install_plan import InstallPlan
     from ..engine.job import Device
+    from ..engine.setup_progress import SetupProgress
 
 
 def setup_log() -> Path:
@@ -66,18 +67,25 @@ def install(spec: EnvironmentSpec, *, is_chosen: bool, must_repair: bool) -> Env
         must_repair: Whether to keep what is whole.
     """
     # Here: 6 ms that Blender's start need not spend.
-    from ..engine.environment import verify
     from ..engine.environment_build import create, repair
-    from ..engine.environment_setup import choose_flavour
 
-    if not is_chosen and verify(spec.root, spec.locks).flavour is None:
-        flavour, reason = choose_flavour(spec, on_line=setup.show, cancel=setup.cancel)
-        setup.show(reason)
-        spec = replace(spec, flavour=flavour)
+    spec = _decided(spec, is_chosen)
     work = repair if must_repair else create
     state = work(spec, on_line=setup.show, cancel=setup.cancel)
     setup.outcome = "The engine is installed, and has passed its test edit."
     return state
+
+
+def _decided(spec: EnvironmentSpec, is_chosen: bool) -> EnvironmentSpec:
+    """The spec with its build of torch; runs in the thread, as it may ask the package index."""
+    from ..engine.environment import verify
+    from ..engine.environment_setup import choose_flavour
+
+    if is_chosen or verify(spec.root, spec.locks).flavour is not None:
+        return spec
+    flavour, reason = choose_flavour(spec, on_line=setup.show, cancel=setup.cancel)
+    setup.show(reason)
+    return replace(spec, flavour=flavour)
 
 
 def check(root: Path | None, python: Path, device: Device) -> EnvironmentState | None:
@@ -104,6 +112,14 @@ def check(root: Path | None, python: Path, device: Device) -> EnvironmentState |
     return state
 
 
+def save(spec: EnvironmentSpec, folder: Path, *, is_chosen: bool) -> None:
+    """Save the packages of an environment; runs in the thread."""
+    from ..engine.environment_setup import save_packages
+
+    save_packages(_decided(spec, is_chosen), folder, on_line=setup.show, cancel=setup.cancel)
+    setup.outcome = setup.line
+
+
 def take_away(root: Path) -> EnvironmentState:
     """Remove the environment; runs in the thread."""
     from ..engine.environment import verify
@@ -121,20 +137,15 @@ def start_installation(*, must_repair: bool = False, wheels: Path | None = None)
     Raises:
         EnvironmentSetupError: A preference cannot be honoured.
     """
-    from ..engine.environment import locked_names
-    from ..engine.environment_place import beside
-    from ..engine.setup_progress import SetupProgress
-
     spec = make_spec(wheels)
     is_chosen = preferences.get_preferences().build != "auto"
-    count = len(locked_names(spec.locks, spec.flavour))
     jobs.queue.stop_engine()
-    setup.root = spec.root
+    setup.state = None  # looked at again, also when the installation fails
     setup.start(
         lambda: install(spec, is_chosen=is_chosen, must_repair=must_repair),
         log=setup_log(),
         changes_engine=True,
-        progress=SetupProgress(count, beside(spec.root, "tmp")),
+        progress=_progress(spec),
     )
 
 
@@ -179,6 +190,31 @@ def why_no_setup() -> str:
     return "Edits are running: wait for them, or cancel them" if jobs.queue.is_busy else ""
 
 
+def start_saving(folder: Path) -> None:
+    """Begin to save the engine's packages for a computer without a network.
+
+    Raises:
+        EnvironmentSetupError: A preference cannot be honoured.
+    """
+    spec = make_spec()
+    is_chosen = preferences.get_preferences().build != "auto"
+    setup.start(
+        lambda: save(spec, folder, is_chosen=is_chosen),
+        log=setup_log(),
+        changes_engine=False,
+        progress=_progress(spec),
+    )
+
+
+def _progress(spec: EnvironmentSpec) -> SetupProgress:
+    from ..engine.environment import locked_names
+    from ..engine.environment_place import beside
+    from ..engine.setup_progress import SetupProgress
+
+    count = len(locked_names(spec.locks, spec.flavour))
+    return SetupProgress(count, beside(spec.root, "tmp"))
+
+
 def start_check() -> None:
     """Begin to verify the engine.
 
@@ -195,7 +231,7 @@ def start_removal() -> None:
     """Begin to remove the engine's own environment."""
     root = preferences.environment_folder()
     jobs.queue.stop_engine()
-    setup.root = root
+    setup.state = None
     setup.start(lambda: take_away(root), log=setup_log(), changes_engine=True)
 
 

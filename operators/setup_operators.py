@@ -97,6 +97,28 @@ class DELTA_STRIP_OT_install_engine_folder(_SetupOperator, bpy.types.Operator):
         return self.attempt(engine_setup.start_installation, wheels=wheels)
 
 
+class DELTA_STRIP_OT_save_engine_packages(_SetupOperator, bpy.types.Operator):
+    """Download the engine's packages into a folder, to install them on a computer without a \
+network that has the same system and the same Blender"""
+
+    bl_idname = "delta_strip.save_engine_packages"
+    bl_label = "Save Packages"
+    needs_network = True
+
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: Any, _event: Any) -> set[str]:
+        """Choose the folder."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, _context: Any) -> set[str]:
+        """Start the thread."""
+        folder = Path(bpy.path.abspath(self.directory))
+        return self.attempt(engine_setup.start_saving, folder=folder)
+
+
 class DELTA_STRIP_OT_repair_engine(_SetupOperator, bpy.types.Operator):
     """Download and install again what is missing or damaged"""
 
@@ -166,6 +188,7 @@ class DELTA_STRIP_OT_open_setup_log(bpy.types.Operator):
 CLASSES = (
     DELTA_STRIP_OT_install_engine,
     DELTA_STRIP_OT_install_engine_folder,
+    DELTA_STRIP_OT_save_engine_packages,
     DELTA_STRIP_OT_repair_engine,
     DELTA_STRIP_OT_verify_engine,
     DELTA_STRIP_OT_remove_engine,

@@ -110,6 +110,7 @@ def _draw_buttons(layout: Any) -> None:
         row.scale_y = 1.0 if is_there else 1.3
         row.operator("delta_strip.install_engine", icon="IMPORT")
         row.operator("delta_strip.install_engine_folder", icon="FILE_FOLDER")
+        row.operator("delta_strip.save_engine_packages", icon="EXPORT")
         if not bpy.app.online_access:
             draw_text(layout, f"{OFFLINE}: see Network below.", icon="INTERNET_OFFLINE")
     row = layout.row(align=True)

@@ -75,7 +75,9 @@ def drawn(part, section: str) -> str:
     return layout.text
 
 
-def test_the_engine_is_installed_from_a_folder_and_removed(part, task, own_engine):
+def test_the_engine_is_installed_survives_a_failed_installation_and_is_removed(
+    part, task, own_engine
+):
     preferences = part("preferences")
     assert "not installed" in drawn(part, "engine")
     folder = own_engine.parent / "Pakete für ä"
@@ -92,16 +94,6 @@ def test_the_engine_is_installed_from_a_folder_and_removed(part, task, own_engin
     assert "has passed its test edit" in text
     log = part("operators.engine_setup").setup_log().read_text(encoding="utf-8")
     assert "Successfully installed" in log
-    bpy.ops.delta_strip.remove_engine()
-    wait(task.setup)
-    assert not own_engine.exists()
-    assert "The engine is not installed" in drawn(part, "engine")
-
-
-def test_a_failed_installation_says_why_and_leaves_the_old_engine(part, task, own_engine):
-    folder = own_engine.parent / "Pakete für ä"
-    bpy.ops.delta_strip.install_engine_folder(directory=str(folder))
-    wait(task.setup)
     next(folder.glob("diffusers*")).unlink()
     bpy.ops.delta_strip.install_engine_folder(directory=str(folder))
     wait(task.setup)
@@ -109,7 +101,11 @@ def test_a_failed_installation_says_why_and_leaves_the_old_engine(part, task, ow
     text = drawn(part, "engine")
     assert "lacks that package" in text
     assert "torch 2.13.0+cpu" in text, "the old engine is still there"
-    assert part("preferences").engine_python().is_file()
+    assert preferences.engine_python().is_file()
+    bpy.ops.delta_strip.remove_engine()
+    wait(task.setup)
+    assert not own_engine.exists()
+    assert "The engine is not installed" in drawn(part, "engine")
 
 
 def test_cancelling_is_no_error_and_is_kept_in_the_log(part, task, own_engine):

@@ -13,7 +13,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import steps
 from steps import FOLDER, fact, part, picture, xdotool
 
-
 state = {"drawing": 0.0}
 
 

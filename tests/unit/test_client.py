@@ -120,7 +120,8 @@ def test_the_workers_command_is_isolated_from_blender(
     for name in ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH"):
         monkeypatch.setenv(name, "/blender")
     argv, env = engine_command(tmp_path / "python", tmp_path)
-    assert argv == [str(tmp_path / "python"), "-B", "-P", "-m", "engine", "serve"]
+    assert argv[:6] == [str(tmp_path / "python"), "-B", "-P", "-m", "engine", "serve"]
+    assert argv[6:] == ["--idle-minutes", "10", "--memory", "auto"]
     assert env["PYTHONPATH"] == str(tmp_path)
     assert "PYTHONHOME" not in env
     assert "LD_LIBRARY_PATH" not in env

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import http.server
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -32,7 +35,7 @@ from engine.environment import (
 )
 from engine.environment_build import remove
 from engine.environment_packages import installed_packages, site_packages
-from engine.environment_setup import choose_flavour, run_setup
+from engine.environment_setup import choose_flavour, run_setup, save_packages
 from engine.errors import EXIT_DONE, EXIT_FAILED, CancelledError, EnvironmentSetupError
 
 
@@ -330,6 +333,67 @@ def test_a_folder_that_lacks_a_package_is_named_and_leaves_the_old_environment(
     assert "diffusers" in caught.value.message
     assert "some wheels lacks that package" in caught.value.hint
     assert verify(spec.root, spec.locks, is_deep=True).is_ready
+
+
+class Index(http.server.SimpleHTTPRequestHandler):
+    """A package index on loopback; counts what is fetched, and can be without torch."""
+
+    wheels = Path()
+    fetched: ClassVar[list[str]] = []
+    lacks_torch = True
+
+    def do_GET(self) -> None:
+        name = self.path.rstrip("/").rpartition("/")[2]
+        if self.lacks_torch and "torch" in name:
+            self.send_error(404)
+            return
+        if name.endswith(".whl"):
+            self.fetched.append(name.partition("-")[0])
+            body, kind = (self.wheels / unquote(name)).read_bytes(), "application/zip"
+        else:
+            links = (
+                f'<a href="/files/{quote(w.name)}">{w.name}</a>' for w in self.wheels.iterdir()
+            )
+            body, kind = "".join(links).encode(), "text/html"
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "max-age=365000000, immutable")  # as real indexes do
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_) -> None:
+        """Say nothing."""
+
+
+def test_after_an_interruption_no_package_is_downloaded_twice(spec, monkeypatch, tmp_path):
+    monkeypatch.setattr(Index, "wheels", tmp_path / "wheels")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_NO_CACHE_DIR"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}/simple")
+        monkeypatch.setenv("PIP_TRUSTED_HOST", "127.0.0.1")  # pip caches what it trusts
+        monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
+        monkeypatch.setenv("PIP_RETRIES", "0")
+        fresh = replace(spec, root=tmp_path / "fresh")
+        with pytest.raises(EnvironmentSetupError, match="torch"):
+            create(fresh, on_line=ignore)
+        assert Index.fetched == ["diffusers"]
+        monkeypatch.setattr(Index, "lacks_torch", False)
+        assert create(fresh, on_line=ignore).is_ready
+        server.shutdown()
+    assert Index.fetched == ["diffusers", "torch"]
+
+
+def test_saved_packages_are_all_that_another_computer_needs(spec, monkeypatch, tmp_path):
+    lines: list[str] = []
+    folder = tmp_path / "to carry"
+    save_packages(spec, folder, on_line=lines.append)
+    assert "to carry holds the engine's packages" in lines[-1]
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    fresh = replace(spec, root=tmp_path / "fresh", wheels=folder)
+    assert create(fresh, on_line=ignore).is_ready
 
 
 def test_a_folder_without_packages_is_refused_at_once(spec, tmp_path):
