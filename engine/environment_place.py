@@ -28,10 +28,10 @@ def beside(root: Path, role: str) -> Path:
     return root.parent / f"{root.name}.setup" / role
 
 
-def free_bytes(root: Path) -> int:
-    """Free space on the disk that an environment is, or would be, on."""
-    folder = next(parent for parent in root.absolute().parents if parent.exists())
-    return shutil.disk_usage(folder).free
+def free_bytes(path: Path) -> int:
+    """Free space on the disk that a file or folder is, or would be, on; 0 for a missing drive."""
+    folder = next((parent for parent in path.absolute().parents if parent.exists()), None)
+    return shutil.disk_usage(folder).free if folder else 0
 
 
 def require_space(root: Path, flavour: Flavour) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,9 +38,10 @@ def diagnostics() -> str:
 
 
 def _facts() -> dict[str, str]:
+    from ..engine.environment_place import free_bytes
+
     preference = preferences.get_preferences()
     root = preferences.jobs_root(bpy.data.filepath)
-    folder = next((place for place in (root, *root.parents) if place.exists()), root)
     engine, _ = engine_setup.status_line()
     facts = {
         "Delta Strip": __version__,
@@ -55,7 +55,7 @@ def _facts() -> dict[str, str]:
         "Threads": str(preferences.engine_threads()),
         "GPUs": "; ".join(f"{gpu.description} {gpu.problem}".strip() for gpu in machine.gpus)
         or "no NVIDIA GPU found",
-        "Results": f"{root} ({shutil.disk_usage(folder).free / 1e9:.0f} GB free)",
+        "Results": f"{root} ({free_bytes(root) / 1e9:.0f} GB free)",
     }
     if preferences.is_managed():
         state = engine_setup.known_state()
