@@ -9,7 +9,7 @@ import pytest
 
 from engine.diagnostics import LOG_LINES, redact, report
 
-HOME = Path("/home/maria")
+HOME = Path("/homes/maria")
 
 
 def test_the_last_lines_of_each_log_come_after_the_facts(tmp_path):
@@ -27,8 +27,8 @@ def test_the_last_lines_of_each_log_come_after_the_facts(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("/home/maria/films/a.mp4", "~/films/a.mp4"),
-        ("/home/marianne/a.mp4", "/home/marianne/a.mp4"),
+        ("/homes/maria/films/a.mp4", "~/films/a.mp4"),
+        ("/homes/marianne/a.mp4", "/homes/marianne/a.mp4"),
         ("/media/maria/Disk/a.mp4", "/media/<user>/Disk/a.mp4"),
         ("owner: Maria", "owner: <user>"),
         ("samaria", "samaria"),

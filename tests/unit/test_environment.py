@@ -500,7 +500,7 @@ def test_the_flavour_follows_the_driver_and_what_pip_can_find(spec, monkeypatch)
     assert choose_flavour(spec, on_line=ignore)[0] == "cuda"
     monkeypatch.setattr(environment_setup, "has_nvidia_driver", lambda: False)
     flavour, reason = choose_flavour(spec, on_line=ignore)
-    assert (flavour, reason) == ("cpu", "No NVIDIA driver: CPU build, about 2 GB.")
+    assert (flavour, reason) == ("cpu", "No NVIDIA driver. CPU build, about 2 GB.")
     monkeypatch.setenv("PIP_FIND_LINKS", str(spec.locks))
     flavour, reason = choose_flavour(spec, on_line=ignore)
     assert flavour == "cuda"

@@ -85,10 +85,7 @@ def test_too_little_space_is_in_the_plan(tmp_path, disk):
 def test_an_unusable_gpu_gets_the_processors_build(monkeypatch, tmp_path):
     monkeypatch.setattr(environment_setup, "has_nvidia_driver", lambda: True)
     monkeypatch.setattr(environment_setup, "find_gpus", lambda: (OLD_DRIVER,))
-    monkeypatch.setattr(environment_setup, "probe_python", lambda *_, **__: ("3.11.7", tmp_path))
-    monkeypatch.setattr(environment_setup, "run_lines", lambda *_, **__: 0)
-    for name in ("common", "torch-cpu"):
-        (tmp_path / f"{name}.txt").touch()
+    monkeypatch.setattr(environment_setup, "_has_cpu_build", lambda *_, **__: True)
     spec = environment_setup.EnvironmentSpec(tmp_path / "env", tmp_path, "cuda", tmp_path)
     flavour, reason = environment_setup.choose_flavour(spec, on_line=print)
     assert flavour == "cpu"
