@@ -77,7 +77,12 @@ class DELTA_STRIP_OT_install_engine_folder(_SetupOperator, bpy.types.Operator):
     bl_idname = "delta_strip.install_engine_folder"
     bl_label = "Install from Folder"
 
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(
+        name="Folder",
+        description="Folder with the engine's packages",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
     filter_glob: StringProperty(default="*.whl", options={"HIDDEN"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 
@@ -105,7 +110,12 @@ network that has the same system and the same Blender"""
     bl_label = "Save Packages"
     needs_network = True
 
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(
+        name="Folder",
+        description="Folder that the engine's packages are saved to",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
