@@ -1,5 +1,6 @@
 """The preferences: installing the engine from a folder, what blocks what, cleaning, diagnostics."""
 
+import os
 import sys
 import time
 from functools import partial
@@ -52,6 +53,8 @@ def task(part, scene, monkeypatch):
 def own_engine(part, task, tmp_path, monkeypatch):
     """Preferences that ask for an environment in tmp_path, from tiny stand-in packages."""
     preferences = part("preferences")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # no other folder may have a torch
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     write_locks(tmp_path / "locks", tmp_path / "Pakete für ä")
     monkeypatch.setattr(preferences, "LOCKS", tmp_path / "locks")
     chosen = preferences.get_preferences()
