@@ -35,6 +35,11 @@ NO_WEIGHTS = (0.0, 0.0)
 ADAM_BETAS = (0.9, 0.99)
 ADAM_EPSILON = 1e-8
 
+MOST_UPDATE = 3.0
+"""A calibrated update's typical size is at most this many times step_size. The first gradients can
+be much smaller than later ones (a change of shape that the model hardly sees in the noise); without
+a limit such an edit leaves what numbers can hold."""
+
 CALIBRATION_STEP = -100
 """Key of the calibration's noise: apart from the steps' (0 up) and the probes' (-1 down)."""
 
@@ -140,8 +145,13 @@ class Edit:
 
     def _update(self, state: EditState, gradient: Tensor) -> tuple[EditState, Tensor]:
         """What to subtract from the latents, and the state with the optimiser's memory renewed."""
-        if self._settings.optimiser == "sgd":
-            return state, state.effective_step * gradient
+        settings = self._settings
+        if settings.optimiser == "sgd":
+            update = state.effective_step * gradient
+            if settings.step_rule == "calibrated":
+                size = _typical_size([update])
+                update *= min(1.0, MOST_UPDATE * settings.step_size / size) if size else 1.0
+            return state, update
         # Adam (Kingma & Ba 2015, algorithm 1), its moments divided by what is missing in them.
         if not len(state.first_moment):
             zeros = torch.zeros_like(gradient)
@@ -151,7 +161,7 @@ class Edit:
         known = [1 - beta ** (state.step + 1) for beta in ADAM_BETAS]
         direction = (first / known[0]) / ((second / known[1]).sqrt() + ADAM_EPSILON)
         state = replace(state, first_moment=first, second_moment=second)
-        return state, self._settings.step_size * direction
+        return state, settings.step_size * direction
 
     def _gradient(self, state: EditState) -> Tensor:
         clip, settings, step = self._clip, self._settings, state.step
@@ -193,21 +203,15 @@ class Edit:
         )
 
     def _typical_gradient(self) -> float:
-        """Typical size of the first gradients where they act.
+        """Typical size of the first gradients."""
+        return _typical_size(self._first_gradients())
 
-        Their RMS over latents, each weighted by its own square, so that an object's area does not
-        matter.
-        """
-        energy = energy_squared = 0.0
+    def _first_gradients(self) -> Iterator[Tensor]:
         for window in self._probes.windows:
             for number, timestep in enumerate(self._probes.timesteps):
                 self._check()
                 step = self._window_step(window, self._clip.z_source, -1 - number, timestep)
-                gradient = self._guidance.gradient(step, NO_WEIGHTS)
-                power = gradient.square().mean(1).double()
-                energy += float(power.sum())
-                energy_squared += float((power**2).sum())
-        return math.sqrt(energy_squared / energy) if energy > 0 else 0.0
+                yield self._guidance.gradient(step, NO_WEIGHTS)
 
     def _checked(self, steps: Iterable[WindowStep]) -> Iterator[WindowStep]:
         """The steps, with a chance to cancel before each."""
@@ -255,3 +259,17 @@ class Edit:
             state = replace(state, progress=gain / whole if whole else 0.0)
             is_last = is_last or gain > settings.strength * whole
         return replace(state, is_finished=is_last)
+
+
+def _typical_size(values: Iterable[Tensor]) -> float:
+    """Typical size of gradients `(frames, channels, h, w)` where they act.
+
+    Their RMS over latents, each weighted by its own square, so that an object's area does not
+    matter.
+    """
+    energy = energy_squared = 0.0
+    for value in values:
+        power = value.square().mean(1).double()
+        energy += float(power.sum())
+        energy_squared += float((power**2).sum())
+    return math.sqrt(energy_squared / energy) if energy > 0 else 0.0

@@ -8,7 +8,7 @@ import torch
 
 from engine.backbones.base import Recording
 from engine.editing.checkpoint import load_checkpoint, save_checkpoint
-from engine.editing.edit import Edit
+from engine.editing.edit import MOST_UPDATE, Edit
 from engine.editing.identity import identity_of
 from engine.editing.state import Clip
 from engine.errors import CancelledError, InvalidJobError, NumericalError
@@ -104,6 +104,21 @@ def test_the_first_updates_have_the_calibrated_size(method):
         power = (state.z_target - clip().z_source).square().mean(1).double()
         sizes.append(float((power**2).sum() / power.sum()) ** 0.5)
     assert sum(sizes) / len(sizes) == pytest.approx(0.1, rel=0.35)
+
+
+@pytest.mark.parametrize("rule", ["calibrated", "fixed"])
+def test_a_calibrated_update_is_limited_when_gradients_grow(rule):
+    one_edit = edit(replace(SETTINGS, step_rule=rule, effective_step=0.1))
+    state = one_edit.start()
+    plain = one_edit.advance(state).update_norms[0]
+    grown = one_edit.advance(replace(state, effective_step=1000 * state.effective_step))
+    moved = grown.z_target - state.z_target
+    limit = MOST_UPDATE * SETTINGS.step_size
+    if rule == "fixed":
+        assert grown.update_norms[0] == pytest.approx(1000 * plain, rel=1e-5)
+    else:
+        power = moved.square().mean(1)
+        assert float((power.square().sum() / power.sum()).sqrt()) == pytest.approx(limit, rel=1e-5)
 
 
 def test_a_model_with_stronger_gradients_is_edited_as_far():
