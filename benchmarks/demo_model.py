@@ -8,6 +8,8 @@ colour, background and shape with DDS and a mask, each against its exact counter
 and one setting for all edits of a kind. Writes docs/demo_model.json, docs/demo_model.md and sheets
 in docs/images/. Clips come from GATE_SEEDS, which neither training (seeds from a million on) nor
 tuning (TUNING_SEEDS) has seen; `--tuning` runs on the latter and writes nothing into docs/.
+
+A finished clip is a file in build/demo_model/; begun again, the command goes on after the last one.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import cache
@@ -27,8 +29,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.demo_edits import EditRow, Levels, case, everything, levels, run_edit
+from benchmarks.demo_edits import Levels, case, everything, levels, run_edit
 from benchmarks.demo_model_page import page
+from benchmarks.demo_model_store import Found, claim, kept
 from demo.generate import generate
 from demo.grammar import caption
 from demo.judge import judge
@@ -39,7 +42,7 @@ from demo.world import render
 from engine.backbones.base import Backbone
 from engine.backbones.loading import choose_device, load_backbone
 from engine.job import EditSettings, with_settings
-from engine.registry import find_backbone
+from engine.registry import BackboneCard, find_backbone
 
 Seeds = dict[str, tuple[int, ...]]
 GATE_SEEDS: Seeds = {
@@ -59,13 +62,19 @@ TUNING_SEEDS: Seeds = {
     "everything": tuple(range(15_000, 15_006)),
 }
 EDITS: tuple[Kind, ...] = ("color", "background", "shape")
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def settings_of(kind: Kind, backbone: Backbone) -> EditSettings:
+def settings_of(kind: Kind, card: BackboneCard) -> EditSettings:
     """The recommended settings; what differs for a kind of edit was chosen on TUNING_SEEDS."""
-    recommended = backbone.card.recommended("dds")
-    changes: dict[Kind, dict[str, Any]] = {"color": {}, "background": {}, "shape": {}}
+    recommended = card.recommended("dds")
+    # A background is decided at more noise than what the recommended settings, which keep an
+    # object in its place, look at.
+    changes: dict[Kind, dict[str, Any]] = {
+        "color": {},
+        "background": {"timestep_max": 0.9},
+        "shape": {},
+    }
     return with_settings(recommended, **changes[kind])
 
 
@@ -76,7 +85,7 @@ def _backbone(folder: str) -> Backbone:
     return load_backbone(find_backbone(folder), device=device, dtype=torch.float32)
 
 
-def autoencoder(folder: str, seed: int) -> tuple[dict[str, Any], list[Levels]]:
+def autoencoder(folder: str, seed: int) -> Found:
     """PSNR of the reconstruction of a clip: whole frames, and inside the object."""
     clip = render(sample_spec(seed))
     backbone = _backbone(folder)
@@ -91,7 +100,7 @@ def autoencoder(folder: str, seed: int) -> tuple[dict[str, Any], list[Levels]]:
     return row, [clip.frames[:1], decoded[:1]]
 
 
-def sampled_caption(folder: str, seed: int) -> tuple[dict[str, Any], list[Levels]]:
+def sampled_caption(folder: str, seed: int) -> Found:
     """What is to be seen in a clip sampled from a caption of one object, and what was asked for."""
     spec = sample_spec(seed)
     clip = levels(generate(_backbone(folder), [caption(spec)], seed=seed)[0])
@@ -101,57 +110,72 @@ def sampled_caption(folder: str, seed: int) -> tuple[dict[str, Any], list[Levels
     return {"seed": seed, "caption": caption(spec), "seen": seen, "right": right}, [clip]
 
 
-def edit(folder: str, kind: Kind, seed: int) -> tuple[EditRow, list[Levels]]:
+def edit(folder: str, kind: Kind, seed: int) -> Found:
     """One edit of the study's kind of clip."""
     backbone = _backbone(folder)
-    return run_edit(backbone, case(kind, seed), settings_of(kind, backbone))
+    row, clips = run_edit(backbone, case(kind, seed), settings_of(kind, backbone.card))
+    return asdict(row), clips
 
 
-def edit_of_everything(folder: str, seed: int) -> tuple[EditRow, list[Levels]]:
+def edit_of_everything(folder: str, seed: int) -> Found:
     """A colour edit of a clip out of everything the world has."""
     backbone = _backbone(folder)
     found = case("color", seed, sample=everything(seed))
-    return run_edit(backbone, found, settings_of("color", backbone))
+    row, clips = run_edit(backbone, found, settings_of("color", backbone.card))
+    return asdict(row), clips
 
 
-def _map(
-    pool: ProcessPoolExecutor, name: str, work: Callable[..., Any], arguments: Iterable[tuple]
-) -> list[Any]:
-    jobs = [pool.submit(work, *given) for given in arguments]
-    return [job.result() for job in tqdm(jobs, desc=name, unit="clip")]
+def identity(card: BackboneCard) -> dict[str, Any]:
+    """What the figures depend on: weights and settings."""
+    return {
+        "weights": {file.path: file.sha256 for file in card.files} or str(card.folder),
+        "settings": {kind: asdict(settings_of(kind, card)) for kind in EDITS},
+    }
 
 
-def measure_all(folder: str, seeds: Seeds, sheets: Path, processes: int) -> dict[str, Any]:
-    """Run everything; returns rows by part, and leaves the sheets."""
-    rows: dict[str, Any] = {}
+def measure_all(
+    backbone: str, seeds: Seeds, finished: Path, sheets: Path, processes: int
+) -> dict[str, Any]:
+    """Run what is not yet done; returns rows by part, and leaves the sheets.
+
+    Args:
+        backbone: Id or folder.
+        seeds: Of the clips, by part.
+        finished: Folder for the finished clips.
+        sheets: Folder for the pictures.
+        processes: Of one thread each.
+    """
+    claim(finished, identity(find_backbone(backbone)))
+    parts: dict[str, tuple[Callable[..., Found], tuple[Any, ...]]] = {
+        "autoencoder": (autoencoder, (backbone,)),
+        "captions": (sampled_caption, (backbone,)),
+        **{kind: (edit, (backbone, kind)) for kind in EDITS},
+        "everything": (edit_of_everything, (backbone,)),
+    }
+    found: dict[str, list[Found]] = {}
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        found = _map(pool, "autoencoder", autoencoder, [(folder, s) for s in seeds["autoencoder"]])
-        rows["autoencoder"] = [row for row, _ in found]
-        pairs = [pictures for _, pictures in found[:12]]
-        write_grid(
-            sheets / "demo_autoencoder.png", [[p[part][0] for p in pairs] for part in (0, 1)]
-        )
-        found = _map(pool, "captions", sampled_caption, [(folder, s) for s in seeds["captions"]])
-        rows["captions"] = [row for row, _ in found]
-        # First and last frame of every clip, eight clips a row.
-        ends = [[clip[0], clip[-1]] for _, [clip] in found]
-        lines = [ends[start : start + 8] for start in range(0, len(ends), 8)]
-        write_grid(sheets / "demo_samples.png", [list(chain.from_iterable(x)) for x in lines])
-        for kind in EDITS:
-            found = _map(pool, kind, edit, [(folder, kind, s) for s in seeds[kind]])
-            rows[kind] = [asdict(row) for row, _ in found]
-            _write_edits(sheets / f"demo_edits_{kind}.png", found)
-        found = _map(
-            pool, "everything", edit_of_everything, [(folder, s) for s in seeds["everything"]]
-        )
-        rows["everything"] = [asdict(row) for row, _ in found]
-        _write_edits(sheets / "demo_edits_everything.png", found)
-    return rows
+        for name, (work, first) in parts.items():
+            jobs = [
+                pool.submit(kept, finished, f"{name}-{seed}", work, (*first, seed))
+                for seed in seeds[name]
+            ]
+            found[name] = [job.result() for job in tqdm(jobs, desc=name, unit="clip")]
+    write_sheets(sheets, {name: [clips for _, clips in part] for name, part in found.items()})
+    return {name: [row for row, _ in part] for name, part in found.items()}
 
 
-def _write_edits(path: Path, found: list[tuple[EditRow, list[Levels]]]) -> None:
-    """A row an edit: first, middle and last frame of source, plain decode, product and truth."""
-    write_grid(path, [[c[i] for c in clips for i in (0, len(c) // 2, -1)] for _, clips in found])
+def write_sheets(folder: Path, clips: dict[str, list[list[Levels]]]) -> None:
+    """The pictures of the page."""
+    pairs = clips["autoencoder"][:12]
+    write_grid(folder / "demo_autoencoder.png", [[p[part][0] for p in pairs] for part in (0, 1)])
+    # First and last frame of every sample, eight samples a row.
+    ends = [[clip[0], clip[-1]] for [clip] in clips["captions"]]
+    lines = [ends[start : start + 8] for start in range(0, len(ends), 8)]
+    write_grid(folder / "demo_samples.png", [list(chain.from_iterable(x)) for x in lines])
+    for name in (*EDITS, "everything"):
+        # A row an edit: first, middle and last frame of source, plain decode, product and truth.
+        rows = [[c[i] for c in row for i in (0, len(c) // 2, -1)] for row in clips[name]]
+        write_grid(folder / f"demo_edits_{name}.png", rows)
 
 
 def main() -> None:
@@ -161,10 +185,11 @@ def main() -> None:
     parser.add_argument("--tuning", type=Path, metavar="FOLDER", help="tuning seeds, into FOLDER")
     parser.add_argument("--processes", type=int, default=2, help="of one thread each (default 2)")
     given = parser.parse_args()
-    docs: Path = given.tuning or DOCS
+    docs: Path = given.tuning or ROOT / "docs"
     (docs / "images").mkdir(parents=True, exist_ok=True)
     seeds = TUNING_SEEDS if given.tuning else GATE_SEEDS
-    rows = measure_all(given.backbone, seeds, docs / "images", given.processes)
+    finished: Path = given.tuning or ROOT / "build" / "demo_model"
+    rows = measure_all(given.backbone, seeds, finished, docs / "images", given.processes)
     facts = {"torch": torch.__version__, "machine": platform.machine(), "threads": 1}
     (docs / "demo_model.json").write_text(json.dumps(rows | facts, indent=1) + "\n", "utf-8")
     text = page(rows, facts)

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.demo_edits import case, editors_mask, figures
 from benchmarks.demo_model import GATE_SEEDS, TUNING_SEEDS
 from benchmarks.demo_model_page import gates, page
+from benchmarks.demo_model_store import claim, kept
 from demo.sampling import sample_spec
 from demo.training.clips import FIRST_SEED
 from demo.training.plan import FULL
@@ -118,3 +119,25 @@ def test_sampled_specs_of_the_gate_are_of_the_study_s_kind():
         assert spec.companion is None
         assert spec.pan == (0, 0)
         assert spec.light == "steady"
+
+
+def test_a_finished_clip_is_not_measured_again(tmp_path):
+    claim(tmp_path, {"weights": "a"})
+    calls = []
+
+    def work(seed):
+        calls.append(seed)
+        if len(calls) == 1:
+            raise ArithmeticError("diverged")
+        return {"seed": seed, "iou": 0.1}, [np.full((2, 3, 4, 3), 7, np.uint8)]
+
+    with pytest.raises(ArithmeticError):
+        kept(tmp_path, "shape-3", work, (3,))
+    first = kept(tmp_path, "shape-3", work, (3,))
+    again = kept(tmp_path, "shape-3", work, (3,))
+    assert calls == [3, 3]
+    assert again[0] == first[0] == {"seed": 3, "iou": 0.1}
+    assert np.array_equal(again[1][0], first[1][0])
+    claim(tmp_path, {"weights": "a"})
+    with pytest.raises(ValueError, match="other settings or weights"):
+        claim(tmp_path, {"weights": "b"})
