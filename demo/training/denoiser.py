@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import avg_pool2d
 
 from demo.training.autoencoder import draw_shard
 from demo.training.clips import CAPTIONS, shards, to_tokens
@@ -56,6 +57,7 @@ class DenoiserTask:
         self._shards = shards(folder, plan)
         self._latents = [shard.array("latents") for shard in self._shards]
         self._tokens = [shard.array("tokens") for shard in self._shards]
+        self._alphas = [shard.array("alpha") for shard in self._shards]
         self._empty = torch.from_numpy(to_tokens(parts.tokenizer, [""])[0])
         self._alphas_cumprod = make_scheduler().alphas_cumprod
         self._count = len(self._alphas_cumprod)
@@ -63,7 +65,7 @@ class DenoiserTask:
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of v; for the log also by thirds of the noise schedule."""
         alone = self._images_only or self._is_image_step(step)
-        latents, tokens = self._draw(step, alone, generator)
+        latents, coverage, tokens = self._draw(step, alone, generator)
         count = len(latents)
         # Stratified: one timestep out of every count-th of the schedule.
         share = (torch.arange(count) + torch.rand(count, generator=generator)) / count
@@ -84,13 +86,17 @@ class DenoiserTask:
                 text,
                 return_dict=False,
             )[0].transpose(1, 2)
-        errors = (predicted.float() - velocity).square().mean((1, 2, 3, 4))
+        squares = (predicted.float() - velocity).square().mean(2)
+        is_weighted = not self._images_only and step >= self._plan.object_weight_from
+        weight = self._plan.object_weight if is_weighted else 1.0
+        errors = weighted_error(squares, coverage.to(self._device), weight)
         if alone and not self._images_only:
             return errors.mean(), {"image_loss": errors.detach().mean()}
-        told = {"loss": errors.detach().mean()}
+        inside = (squares.detach().cpu() * coverage).sum() / coverage.sum()
+        told = {"loss": squares.detach().mean(), "object": inside}
         third = timesteps * len(_THIRDS) // self._count
         for number, name in enumerate(_THIRDS):  # without any, the mean is not a number
-            told[name] = errors.detach().cpu()[third == number].mean()
+            told[name] = squares.detach().cpu()[third == number].mean()
         return errors.mean(), told
 
     def _is_image_step(self, step: int) -> bool:
@@ -98,20 +104,40 @@ class DenoiserTask:
         share = self._plan.image_share
         return int((step + 1) * share) > int(step * share)
 
-    def _draw(self, step: int, alone: bool, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Latents (n, frames, 4, h, w), one frame each if `alone`, and tokens (n, limit)."""
+    def _draw(self, step: int, alone: bool, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (n, frames, 4, h, w), one frame each if `alone`; the object's coverage of each
+        of their places (n, frames, h, w); tokens (n, limit).
+        """
         number = draw_shard(self._plan.seed, step)
         count = self._plan.images.batch if alone else self._plan.video.batch
         clips = torch.randint(self._shards[number].count, (count,), generator=generator).numpy()
         if alone:
             frames = torch.randint(FRAMES, (count,), generator=generator).numpy()
             latents = self._latents[number][clips, frames][:, None]
+            alpha = self._alphas[number][clips, frames][:, None]
         else:
-            latents = self._latents[number][clips]
+            latents, alpha = self._latents[number][clips], self._alphas[number][clips]
         paraphrases = torch.randint(1, CAPTIONS, (count,), generator=generator)
         usual = torch.rand(count, generator=generator) < _USUAL_SHARE
         chosen = torch.where(usual, 0, paraphrases).numpy()
         tokens = torch.from_numpy(np.array(self._tokens[number][clips, chosen])).long()
         dropped = torch.rand(count, generator=generator) < self._plan.caption_dropout
         tokens[dropped] = self._empty.long()
-        return torch.from_numpy(np.array(latents)).float(), tokens
+        coverage = torch.from_numpy(np.array(alpha)).float() / 255
+        return (
+            torch.from_numpy(np.array(latents)).float(),
+            avg_pool2d(coverage, coverage.shape[-1] // latents.shape[-1]),
+            tokens,
+        )
+
+
+def weighted_error(squares: Tensor, coverage: Tensor, weight: float) -> Tensor:
+    """Mean error of every clip (n,), in which places of the object count `weight` times as much.
+
+    Args:
+        squares: Squared error of every place (n, frames, h, w).
+        coverage: The object's share of every place (n, frames, h, w), 0 to 1.
+        weight: Of a place that is all object; elsewhere 1.
+    """
+    weights = 1 + (weight - 1) * coverage
+    return (weights * squares).sum((1, 2, 3)) / weights.sum((1, 2, 3))

@@ -62,6 +62,9 @@ class Plan:
         image_share: Share of stage 3's steps that train single frames as in stage 2, so that the
             image mode stays in use.
         caption_dropout: Share of captions replaced by the empty one (classifier-free guidance).
+        object_weight: How much more the error where the object is counts in stage 3 than elsewhere:
+            it covers a tenth of the picture, and is what captions are about.
+        object_weight_from: First step of stage 3 in which it does.
     """
 
     seed: int = 20261121
@@ -75,12 +78,15 @@ class Plan:
     video: Schedule
     image_share: float = 0.1
     caption_dropout: float = 0.1
+    object_weight: float = 4.0
+    object_weight_from: int = 0
 
 
 FULL = Plan(
     autoencoder=Schedule(steps=3000, batch=16, learning_rate=2e-3, average=0.995),
     images=Schedule(steps=1600, batch=32, learning_rate=2e-3, decay=0.1, average=0.995),
-    video=Schedule(steps=12_000, batch=4, learning_rate=1e-3, average=0.9985),
+    video=Schedule(steps=12_800, batch=4, learning_rate=1e-3, average=0.9985),
+    object_weight_from=11025,
 )
 # Proves in a minute that every stage runs, is saved and goes on; its model knows nothing.
 SMOKE = Plan(

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from demo.training.autoencoder import _mix
+from demo.training.denoiser import weighted_error
 from demo.training.folder import FolderError, claim
 from demo.training.loop import Budget, OutOfTime, train
 from demo.training.models import make_tokenizer
@@ -69,6 +70,7 @@ def test_the_log_has_a_line_with_loss_time_and_rate_for_every_stage(smoke):
         assert lines[-1]["loss"] > 0
         assert lines[-1]["seconds"] > 0
         assert lines[-1]["learning_rate"] > 0
+    assert 0 < lines[-1]["object"] < 10  # the object's part of the last stage's error
     assert (smoke / "reconstructions.png").is_file()
     assert (smoke / "samples.png").is_file()
 
@@ -188,3 +190,13 @@ def test_mixed_latents_have_the_other_picture_inside_and_are_not_judged_at_the_e
     row, column = edges[0].tolist()
     assert (judged[0, 0, row * 4 : row * 4 + 4, column * 4 : column * 4 + 8] == 0).all()
     assert judged[0].sum() > 0
+
+
+def test_an_objects_places_count_more_in_the_error():
+    squares, coverage = torch.full((2, 1, 2, 2), 0.1), torch.zeros(2, 1, 2, 2)
+    squares[0, 0, 0, 0], coverage[:, 0, 0, 0] = 0.8, 1.0
+    squares[0, 0, 1, 1], coverage[0, 0, 1, 1] = 0.4, 0.5
+    # (4 · 0.8 + 2.5 · 0.4 + 0.1 + 0.1) / (4 + 2.5 + 1 + 1)
+    expected = torch.tensor([4.4 / 8.5, 0.1])
+    assert torch.allclose(weighted_error(squares, coverage, 4.0), expected)
+    assert torch.allclose(weighted_error(squares, coverage, 1.0), squares.mean((1, 2, 3)))
