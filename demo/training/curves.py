@@ -20,7 +20,8 @@ _STAGES = {
     "video": ("loss", "v error"),
 }
 _INK, _FAINT, _LINE = (40, 40, 40), (215, 215, 215), (30, 90, 200)
-_SMOOTH = 5
+_SMOOTH = 20
+_LEAST_SMOOTH = 5
 
 
 def draw_curves(folder: Path) -> Image.Image:
@@ -37,8 +38,9 @@ def draw_curves(folder: Path) -> Image.Image:
 def _panel(title: str, minutes: np.ndarray, values: np.ndarray) -> Image.Image:
     panel = Image.new("RGB", (_WIDTH, _HEIGHT), "white")
     draw = ImageDraw.Draw(panel)
-    smooth = np.convolve(values, np.ones(_SMOOTH) / _SMOOTH, mode="valid")
-    minutes = minutes[_SMOOTH - 1 :]
+    span = max(_LEAST_SMOOTH, len(values) // _SMOOTH)  # a line of the log is a few clips' error
+    smooth = np.convolve(values, np.ones(span) / span, mode="valid")
+    minutes = minutes[span - 1 :]
     # The first few points are far off the scale of all others.
     low, high = float(smooth.min()), float(np.quantile(smooth, 0.97))
     if smooth[-1] > smooth[0]:
