@@ -160,6 +160,11 @@ def sha256_of(path: Path) -> str:
     return _sha256(path, facts.st_size, facts.st_mtime_ns)
 
 
+def forget_checksums() -> None:
+    """Read files anew when their checksum is asked for next: a disk can fail silently."""
+    _sha256.cache_clear()
+
+
 @functools.lru_cache(maxsize=64)
 def _sha256(path: Path, _size: int, _changed_ns: int) -> str:
     with path.open("rb") as stream:
