@@ -15,8 +15,9 @@ import bpy
 from .. import preferences
 from ..engine import __version__
 from . import engine_setup, jobs
-from .setup_section import describe, draw_text
+from .setup_section import describe
 from .setup_task import machine
+from .wrapped_text import draw_text
 
 _GPU_SECONDS = 5.0
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import functools
 from typing import Any
 
 import bpy
@@ -18,13 +18,11 @@ from ..operators import (
     source_export,
     strips,
     timings,
+    wrapped_text,
 )
 from ..operators.presets import MENU
 from ..operators.settings import planned_size
 from .status import duration, status_text
-
-LINE_SCALE = 0.8  # lines of one text are closer than fields
-_CHARACTER_PX = 6.1  # width of an average character of Blender's interface font at scale 1
 
 
 class SequencerPanel:
@@ -35,16 +33,8 @@ class SequencerPanel:
     bl_category = "Delta Strip"
 
 
-def draw_text(layout: Any, text: str, *, icon: str = "NONE", share: float = 1.0) -> None:
-    """A sentence as lines that fit a share of the sidebar; labels do not wrap by themselves."""
-    scale = bpy.context.preferences.system.ui_scale or 1.0  # 0 without a window
-    width = bpy.context.region.width if bpy.context.region else 300
-    characters = max(16, int((width / scale - 64) * share / _CHARACTER_PX))
-    column = layout.column(align=True)
-    column.scale_y = LINE_SCALE
-    for line in textwrap.wrap(text, characters):
-        column.label(text=line, icon=icon)
-        icon = "NONE" if icon == "NONE" else "BLANK1"  # further lines align with the first
+draw_text = functools.partial(wrapped_text.draw_text, room=wrapped_text.SIDEBAR)
+"""A sentence as lines that fit the sidebar."""
 
 
 def clips(scene: Any) -> list[tuple[int, tuple[int, int]]]:

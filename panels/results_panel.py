@@ -10,8 +10,9 @@ import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators import result_import, results, settings
+from ..operators.wrapped_text import LINE_SCALE
 from . import thumbnails
-from .edit_panel import LINE_SCALE, SequencerPanel, draw_text
+from .edit_panel import SequencerPanel, draw_text
 
 _PICTURE_SCALE = 6.0
 
