@@ -15,6 +15,7 @@ from ..operators import (
     jobs,
     mask_choice,
     method_fields,
+    model_choice,
     source_export,
     strips,
     timings,
@@ -22,6 +23,7 @@ from ..operators import (
 )
 from ..operators.presets import MENU
 from ..operators.settings import planned_size
+from .model_menus import draw_model
 from .status import duration, status_text
 
 
@@ -65,7 +67,7 @@ def time_line(scene: Any) -> str:
     found = clips(scene)
     if not found:
         return ""
-    is_loaded = bool(jobs.queue.device)
+    is_loaded = jobs.queue.backbone == model_choice.chosen_name()
     try:
         seconds = timings.estimate(
             scene.delta_strip, found, edit.this_computer(), is_loaded=is_loaded
@@ -73,7 +75,7 @@ def time_line(scene: Any) -> str:
     except EngineError:
         return ""  # the button says what is wrong
     if seconds is None:
-        return "Time unknown before the first edit with this method"
+        return "Time unknown before the first edit like this"
     return f"Takes about {duration(seconds)}"
 
 
@@ -172,12 +174,13 @@ def draw_prompts(layout: Any, scene: Any) -> None:
         split = column.split(factor=0.24)
         split.label(text="")
         split.prop(own, "use_own_prompts", text=f"Only for “{strip.name}”")
-    if note := method_fields.backbone_card().note:
-        draw_text(layout, note, icon="INFO")
+    card = model_choice.card_to_show()
+    if card is not None and card.note:
+        draw_text(layout, card.note, icon="INFO")
 
 
 def draw_preset(layout: Any, scene: Any) -> None:
-    """Time against quality, the editor's own presets, and the method."""
+    """Time against quality, the editor's own presets, the method, and the model."""
     split = layout.split(factor=0.24)
     split.label(text="Preset")
     row = split.row(align=True)
@@ -186,6 +189,9 @@ def draw_preset(layout: Any, scene: Any) -> None:
     split = layout.split(factor=0.24)
     split.label(text="Method")
     split.prop(scene.delta_strip, "method", text="")
+    split = layout.split(factor=0.24)
+    split.label(text="Model")
+    draw_model(split)
 
 
 def draw_mask(layout: Any, scene: Any) -> None:
