@@ -18,10 +18,11 @@ from pathlib import Path
 from .errors import BackboneError, EngineError
 from .schema import loads
 
-UNET_CLASSES = {
-    "text_to_video": "UNet3DConditionModel",
-    "stable_diffusion": "UNet2DConditionModel",
-}
+VIDEO_KIND = "text_to_video"
+"""The kind of model that edits."""
+IMAGE_KIND = "stable_diffusion"
+"""The kind that only guides another one (`AssdSettings.image_backbone`)."""
+UNET_CLASSES = {VIDEO_KIND: "UNet3DConditionModel", IMAGE_KIND: "UNet2DConditionModel"}
 """By kind of backbone: the class that does the work."""
 PART_CLASSES = {
     "vae": "AutoencoderKL",

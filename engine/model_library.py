@@ -12,14 +12,9 @@ from pathlib import Path
 
 from .atomic_file import write_atomic
 from .errors import BackboneError, EngineError, StorageError
-from .model_folder import WEIGHTS, forget_checksums
+from .model_folder import IMAGE_KIND, WEIGHTS, forget_checksums
 from .registry import CARD_NAME, BackboneCard, CardFile, as_card, as_file, find_backbone
 from .schema import dumps, from_plain, loads
-
-VIDEO_KIND = "text_to_video"
-"""The kind of model that edits."""
-IMAGE_KIND = "stable_diffusion"
-"""The kind that only guides another one (`AssdSettings.image_backbone`)."""
 
 _VERIFY = "Verify it in the preferences of Delta Strip."
 _RECONNECT = "Reconnect its drive, or choose another model."

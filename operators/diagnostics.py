@@ -15,7 +15,6 @@ import bpy
 from .. import preferences
 from ..engine import __version__
 from ..engine.errors import EngineError
-from ..engine.model_library import check_there
 from . import engine_setup, jobs, model_choice
 from .setup_section import describe
 from .setup_task import machine
@@ -70,6 +69,8 @@ def _facts() -> dict[str, str]:
 
 
 def _model() -> str:
+    from ..engine.model_library import check_there
+
     name = model_choice.chosen_name()
     try:
         card = model_choice.chosen_card()

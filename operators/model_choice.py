@@ -9,22 +9,16 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import preferences
 from ..engine.errors import BackboneError, EngineError
 from ..engine.job import EditSettings
-from ..engine.model_library import (
-    IMAGE_KIND,
-    VIDEO_KIND,
-    ModelEntry,
-    ModelLibrary,
-    card_of,
-    check_is_model,
-    check_there,
-    read_library,
-    write_library,
-)
+from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from ..engine.registry import DEFAULT_BACKBONE, BackboneCard, as_card, find_backbone
+
+if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
+    from ..engine.model_library import ModelEntry, ModelLibrary
 
 _FILE = "models.json"
 
@@ -43,6 +37,8 @@ class KnownModels:
     @property
     def library(self) -> ModelLibrary:
         """The folders; read once."""
+        from ..engine.model_library import ModelLibrary, read_library
+
         if self._library is None:
             try:
                 self._library = read_library(library_file())
@@ -58,6 +54,8 @@ class KnownModels:
             library: The new one.
             path: Its file.
         """
+        from ..engine.model_library import write_library
+
         self._library, self.problem = library, ""
         try:
             write_library(path, library)
@@ -99,6 +97,8 @@ def chosen_card() -> BackboneCard:
     Raises:
         BackboneError: It is not on the list, or the last look at its folder found a problem.
     """
+    from ..engine.model_library import card_of
+
     folder = chosen_folder()
     if not folder:
         return demo_card()
@@ -130,6 +130,8 @@ def backbone_for(method: str, numbers: EditSettings) -> str:
     Raises:
         BackboneError: The model, or the image model that guides it, cannot be used.
     """
+    from ..engine.model_library import check_there
+
     check_there(chosen_card())
     image = numbers.assd.image_backbone
     if method == "assd" and numbers.assd.image_weight > 0 and image:
@@ -139,6 +141,8 @@ def backbone_for(method: str, numbers: EditSettings) -> str:
 
 def _check_image_model(name: str) -> None:
     """Refuse a folder that is not there; ids and relative names are the engine's to judge."""
+    from ..engine.model_library import card_of, check_is_model, check_there
+
     if entry := known.library.entry(name):
         check_there(card_of(entry, IMAGE_KIND))
     elif Path(name).is_absolute():
@@ -155,6 +159,8 @@ def usable(kind: str) -> list[ModelEntry]:
 
 def problem_of(entry: ModelEntry) -> str:
     """Why a model cannot be used now; empty when it can. Looks only whether its files are there."""
+    from ..engine.model_library import card_of, check_there
+
     if entry.problem or entry.card is None:
         return entry.problem or "Nobody looked at it."
     try:

@@ -14,14 +14,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from .. import preferences
 from ..engine.errors import EngineError
-from ..engine.model_library import (
-    IMAGE_KIND,
-    VIDEO_KIND,
-    ModelEntry,
-    card_of,
-    check_is_model,
-    check_there,
-)
+from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from . import jobs, model_choice, strips
 from .model_choice import known
 from .model_look import look
@@ -52,7 +45,7 @@ class _LookOperator:
 
 class DELTA_STRIP_OT_add_model_folder(_LookOperator, bpy.types.Operator):
     """Add the folder of a model in the diffusers layout, with weights as safetensors. Every file \
-of it is read once; it stays where it is"""
+is looked at, and those with a known checksum are read; the folder stays where it is"""
 
     bl_idname = "delta_strip.add_model_folder"
     bl_label = "Add Model Folder"
@@ -72,6 +65,8 @@ of it is read once; it stays where it is"""
 
     def execute(self, _context: Any) -> set[str]:
         """Refuse what is no model folder at once; look at another one in the thread."""
+        from ..engine.model_library import check_is_model  # late, as in model_choice
+
         folder = Path(bpy.path.abspath(self.directory)).absolute()
         try:
             check_is_model(folder)
@@ -83,7 +78,7 @@ of it is read once; it stays where it is"""
 
 
 class DELTA_STRIP_OT_verify_model_folder(_LookOperator, bpy.types.Operator):
-    """Read every file of this model again, and compare it with what is known of it"""
+    """Look at every file of this model again, and read those with a known checksum"""
 
     bl_idname = "delta_strip.verify_model_folder"
     bl_label = "Verify Model"
@@ -148,6 +143,8 @@ class DELTA_STRIP_OT_use_image_model(bpy.types.Operator):
 
 
 def _is_usable(operator: Any, folder: str, kind: str) -> bool:
+    from ..engine.model_library import ModelEntry, card_of, check_there
+
     entry = known.library.entry(folder) or ModelEntry(folder=folder, problem="It is not listed.")
     try:
         check_there(card_of(entry, kind))

@@ -10,7 +10,6 @@ import threading
 import traceback
 from pathlib import Path
 
-from ..engine.model_library import ModelEntry, examine
 from . import model_choice
 from .model_choice import known
 from .setup_task import start_showing
@@ -35,6 +34,7 @@ class Look:
     def start(self, folder: Path) -> None:
         """Add a folder to the list, or look at it again."""
         path = model_choice.library_file()
+        _ = known.library  # read here: the thread touches no bpy
         self.folder = str(folder)
         self._thread = threading.Thread(
             target=self._run, args=(folder, path), name="delta-strip-models", daemon=True
@@ -47,6 +47,8 @@ class Look:
         self._thread = None
 
     def _run(self, folder: Path, path: Path) -> None:
+        from ..engine.model_library import ModelEntry, examine  # late, as in model_choice
+
         try:
             entry = examine(folder)
         except Exception as error:  # noqa: BLE001 - a thread's end is otherwise seen by nobody

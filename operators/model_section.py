@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..engine.errors import EngineError
-from ..engine.model_library import IMAGE_KIND, ModelEntry
+from ..engine.model_folder import IMAGE_KIND
 from . import model_choice
 from .model_choice import known, problem_of
 from .model_look import look
 from .storage import megabytes
 from .wrapped_text import draw_text
+
+if TYPE_CHECKING:
+    from ..engine.model_library import ModelEntry
 
 
 def draw_models(layout: Any) -> None:
@@ -31,7 +34,7 @@ def draw_models(layout: Any) -> None:
     if known.problem:
         draw_text(layout, known.problem, icon="ERROR")
     if look.works():
-        draw_text(layout, f"Reading every file of {look.folder}…", icon="SORTTIME")
+        draw_text(layout, f"Looking at every file of {look.folder}…", icon="SORTTIME")
     layout.operator("delta_strip.add_model_folder", icon="ADD")
 
 

@@ -4,61 +4,44 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
 from typing import Any
 
 import bpy
 
 LINE_SCALE = 0.8  # lines of one text are closer than fields
-
-
-@dataclass(frozen=True)
-class Room:
-    """What a region leaves for a line of text, at interface scale 1.
-
-    Attributes:
-        margin_px: Width that is not text: borders, the icon.
-        character_px: Width of an average character there, measured.
-        least_characters: A narrower region cuts lines off instead.
-        width_px: Of a region that is not drawn, as in background mode.
-    """
-
-    margin_px: int
-    character_px: float
-    least_characters: int
-    width_px: int
-
-
-PREFERENCES = Room(90, 6.4, 30, 600)
-SIDEBAR = Room(64, 6.1, 16, 300)
+_UNDRAWN_PX = 600  # a width where there is no region, as in background mode
 
 
 def draw_text(
     layout: Any,
     text: str,
     *,
-    room: Room = PREFERENCES,
     icon: str = "NONE",
     width: int = 0,
     share: float = 1.0,
+    margin_px: int = 90,
+    character_px: float = 6.4,
+    least_characters: int = 30,
     most_lines: int = 14,
 ) -> None:
-    """Draw sentences.
+    """Draw sentences; the measures are those of the preferences, at interface scale 1.
 
     Args:
         layout: Where.
         text: Line ends are kept.
-        room: What the region is.
         icon: Before the first line.
         width: In px; 0 for the region's.
         share: Of that width, where text stands beside something else.
+        margin_px: Width that is not text: borders, the icon.
+        character_px: Width of an average character there.
+        least_characters: A narrower region cuts lines off instead.
         most_lines: The rest is left out.
     """
     scale = bpy.context.preferences.system.ui_scale or 1.0  # 0 in background mode
     region = bpy.context.region
-    width = width or (region.width if region else room.width_px)
-    characters = int((width / scale - room.margin_px) * share / room.character_px)
-    characters = max(room.least_characters, characters)
+    width = width or (region.width if region else _UNDRAWN_PX)
+    characters = int((width / scale - margin_px) * share / character_px)
+    characters = max(least_characters, characters)
     column = layout.column(align=True)
     column.scale_y = LINE_SCALE
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, characters)]

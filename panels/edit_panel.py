@@ -35,8 +35,10 @@ class SequencerPanel:
     bl_category = "Delta Strip"
 
 
-draw_text = functools.partial(wrapped_text.draw_text, room=wrapped_text.SIDEBAR)
-"""A sentence as lines that fit the sidebar."""
+draw_text = functools.partial(
+    wrapped_text.draw_text, margin_px=64, character_px=6.1, least_characters=16
+)
+"""Sentences as lines that fit the sidebar."""
 
 
 def clips(scene: Any) -> list[tuple[int, tuple[int, int]]]:

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from ..engine.errors import EngineError
-from ..engine.model_library import IMAGE_KIND, VIDEO_KIND
+from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from ..operators import model_choice, strips
 
 

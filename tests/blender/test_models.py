@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -117,7 +118,9 @@ def test_a_chosen_model_gives_the_job_its_folder_numbers_and_size(part, models, 
     scene = bpy.context.scene
     fields, settings = part("operators.method_fields"), part("operators.settings")
     before = scene.delta_strip.common_fields.steps
+    bpy.context.preferences.is_dirty = False
     name = use(folder)
+    assert bpy.context.preferences.is_dirty, "Blender saves the choice when it ends"
     assert fields.backbone_card().title == "Mine"
     assert scene.delta_strip.common_fields.steps == 11 != before
     assert scene.delta_strip.common_fields.guidance_scale == 2.0
@@ -352,26 +355,27 @@ def test_diagnostics_name_the_model(part, models, scene, folder):
 
 
 def test_a_look_that_is_dropped_changes_nothing(part, models, folder, monkeypatch):
-    folders = part("operators.model_look")
-    look = folders.Look()
-    monkeypatch.setattr(folders, "examine", lambda folder: look.drop() or slow(folder))
+    library, look = part("engine.model_library"), part("operators.model_look").Look()
+    examine, ended = library.examine, threading.Event()
 
-    def slow(folder):
-        time.sleep(0.1)
-        return part("engine.model_library").examine(folder)
+    def drop_and_examine(folder):
+        look.drop()
+        found = examine(folder)
+        ended.set()
+        return found
 
+    monkeypatch.setattr(library, "examine", drop_and_examine)
     look.start(folder)
-    time.sleep(0.5)
+    assert ended.wait(10)
+    time.sleep(0.1)
     assert models.known.library.entries == ()
 
 
 def test_an_unexpected_error_becomes_the_folders_problem(part, models, folder, monkeypatch, capsys):
-    folders = part("operators.model_look")
-
     def fail(_folder):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr(folders, "examine", fail)
+    monkeypatch.setattr(part("engine.model_library"), "examine", fail)
     add(folder)
     assert "Something unexpected happened: RuntimeError: no such luck" in section(part)
     assert "no such luck" in capsys.readouterr().err

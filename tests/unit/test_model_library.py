@@ -11,10 +11,8 @@ import pytest
 
 from engine import model_folder
 from engine.errors import BackboneError, EngineError, StorageError
-from engine.model_folder import UNET_WEIGHTS, WEIGHTS, sha256_of
+from engine.model_folder import IMAGE_KIND, UNET_WEIGHTS, VIDEO_KIND, WEIGHTS, sha256_of
 from engine.model_library import (
-    IMAGE_KIND,
-    VIDEO_KIND,
     ModelEntry,
     ModelLibrary,
     card_of,
@@ -171,7 +169,3 @@ def test_forgotten_checksums_are_computed_anew(tmp_path: Path) -> None:
     assert sha256_of(path) == first
     model_folder.forget_checksums()
     assert sha256_of(path) != first
-
-
-def test_both_kinds_are_those_that_folders_are_checked_for() -> None:
-    assert set(model_folder.UNET_CLASSES) == {VIDEO_KIND, IMAGE_KIND}
