@@ -64,6 +64,20 @@ class ModelLibrary:
         """A copy without a folder."""
         return ModelLibrary(entries=tuple(e for e in self.entries if e.folder != folder))
 
+    def listed(self, folder: str) -> ModelEntry:
+        """The entry of the folder that was chosen.
+
+        Raises:
+            BackboneError: It is not on the list.
+        """
+        entry = self.entry(folder)
+        if entry is None:
+            raise BackboneError(
+                f"The chosen model's folder {folder} is not on the list of models.",
+                hint="Add it in the preferences of Delta Strip, or choose another model.",
+            )
+        return entry
+
     def entry(self, folder: str) -> ModelEntry | None:
         """The entry of a folder; None for an unknown one."""
         return next((entry for entry in self.entries if entry.folder == folder), None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import preferences
-from ..engine.errors import BackboneError, EngineError
+from ..engine.errors import EngineError
 from ..engine.job import EditSettings
 from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from ..engine.registry import DEFAULT_BACKBONE, BackboneCard, as_card, find_backbone
@@ -102,13 +102,7 @@ def chosen_card() -> BackboneCard:
     folder = chosen_folder()
     if not folder:
         return demo_card()
-    entry = known.library.entry(folder)
-    if entry is None:
-        raise BackboneError(
-            f"The chosen model's folder {folder} is not on the list of models.",
-            hint="Add it in the preferences of Delta Strip, or choose another model.",
-        )
-    return card_of(entry, VIDEO_KIND)
+    return card_of(known.library.listed(folder), VIDEO_KIND)
 
 
 def card_to_show() -> BackboneCard | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import BoolProperty, StringProperty
 
 from .. import preferences
@@ -105,7 +106,8 @@ edits from now on"""
         known.keep(known.library.without(self.folder), model_choice.library_file())
         if preferences.get_preferences().model == self.folder:
             _choose("")
-            self.report({"INFO"}, f"{model_choice.demo_card().title} edits from now on.")
+            text = rpt_("{model} edits from now on.")
+            self.report({"INFO"}, text.format(model=model_choice.demo_card().title))
         return {"FINISHED"}
 
 

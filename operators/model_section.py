@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bpy.app.translations import pgettext_iface as iface_
+
 from ..engine.errors import EngineError
 from ..engine.model_folder import IMAGE_KIND
 from . import model_choice
@@ -23,7 +25,8 @@ def draw_models(layout: Any) -> None:
     demo = model_choice.demo_card()
     row = layout.row(align=True)
     _draw_choice(row, "", is_chosen=chosen == demo.id)
-    row.label(text=f"{demo.title} · {demo.licence} · comes with Delta Strip")
+    facts = (demo.title, demo.licence, iface_("comes with Delta Strip"))
+    row.label(text=" · ".join(facts), translate=False)
     for entry in known.library.entries:
         _draw_entry(layout, entry, is_chosen=entry.folder == chosen)
     if chosen != demo.id and known.library.entry(chosen) is None:
@@ -34,7 +37,8 @@ def draw_models(layout: Any) -> None:
     if known.problem:
         draw_text(layout, known.problem, icon="ERROR")
     if look.works():
-        draw_text(layout, f"Looking at every file of {look.folder}…", icon="SORTTIME")
+        text = iface_("Looking at every file of {folder}…").format(folder=look.folder)
+        draw_text(layout, text, icon="SORTTIME")
     layout.operator("delta_strip.add_model_folder", icon="ADD")
 
 
@@ -44,7 +48,7 @@ def _draw_entry(layout: Any, entry: ModelEntry, *, is_chosen: bool) -> None:
     facts = [entry.title, entry.card.licence if entry.card else "", megabytes(entry.bytes)]
     is_image = entry.card is not None and entry.card.kind == IMAGE_KIND
     if is_image:
-        facts.append("image model, guides only")
+        facts.append(iface_("image model, guides only"))
     text = " · ".join(filter(None, facts))
     if is_chosen or (not problem and not is_image):
         _draw_choice(row, entry.folder, is_chosen=is_chosen)

@@ -125,6 +125,9 @@ def test_a_folder_is_listed_once_and_keeps_its_place(folder: Path) -> None:
     assert after.without("/b").entries == after.entries[:1]
     assert after.entry("/b") == second
     assert after.entry("/c") is None
+    assert after.listed("/b") == second
+    with pytest.raises(BackboneError, match="/c is not on the list of models"):
+        after.listed("/c")
 
 
 def test_a_model_with_a_problem_or_of_another_kind_cannot_be_used(
