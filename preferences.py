@@ -21,7 +21,7 @@ PYTHON_VARIABLE = "DELTA_STRIP_PYTHON"
 EXTENSION_ROOT = Path(__file__).resolve().parent
 LOCKS = EXTENSION_ROOT / "vendor" / "locks"
 
-Section = Literal["engine", "computer", "results", "network", "diagnostics"]
+Section = Literal["engine", "models", "computer", "results", "network", "diagnostics"]
 
 sections: dict[Section, Callable[[Any], None]] = {}
 """Drawn below a section's fields; the operators put their states and buttons here."""
@@ -71,6 +71,11 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
         name="Package index",
         description="Address of an extra Python package index for the installation, e.g. for CPU "
         "builds of torch. Empty: pip's own settings",
+    )
+    model: StringProperty(
+        name="Model",
+        description="Folder of the model that edits, one of the list below. Empty: the demo model "
+        "that comes with Delta Strip",
     )
     output_folder: StringProperty(
         name="Results",
@@ -146,6 +151,7 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
         layout.use_property_decorate = False
         parts: tuple[tuple[Section, str, str, Callable[[Any], None] | None], ...] = (
             ("engine", "Engine", "SYSTEM", self.draw_engine),
+            ("models", "Models", "NODE_COMPOSITING", None),
             ("computer", "Computer", "DESKTOP", self.draw_computer),
             ("results", "Results", "FILE_FOLDER", self.draw_results),
             ("network", "Network", "INTERNET", self.draw_network),
@@ -191,6 +197,11 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
 def get_preferences() -> DELTA_STRIP_preferences:
     """The extension's preferences."""
     return bpy.context.preferences.addons[__package__ or ""].preferences  # type: ignore[return-value]
+
+
+def save_later() -> None:
+    """Have Blender save the preferences as it does after a click; scripts' changes it does not."""
+    bpy.context.preferences.is_dirty = True
 
 
 def user_folder() -> Path:

@@ -18,10 +18,11 @@ from pathlib import Path
 from .errors import BackboneError, EngineError
 from .schema import loads
 
-UNET_CLASSES = {
-    "text_to_video": "UNet3DConditionModel",
-    "stable_diffusion": "UNet2DConditionModel",
-}
+VIDEO_KIND = "text_to_video"
+"""The kind of model that edits."""
+IMAGE_KIND = "stable_diffusion"
+"""The kind that only guides another one (`AssdSettings.image_backbone`)."""
+UNET_CLASSES = {VIDEO_KIND: "UNet3DConditionModel", IMAGE_KIND: "UNet2DConditionModel"}
 """By kind of backbone: the class that does the work."""
 PART_CLASSES = {
     "vae": "AutoencoderKL",
@@ -158,6 +159,11 @@ def sha256_of(path: Path) -> str:
     """The checksum of a file; read once a process for as long as size and time stay the same."""
     facts = path.stat()
     return _sha256(path, facts.st_size, facts.st_mtime_ns)
+
+
+def forget_checksums() -> None:
+    """Read files anew when their checksum is asked for next: a disk can fail silently."""
+    _sha256.cache_clear()
 
 
 @functools.lru_cache(maxsize=64)

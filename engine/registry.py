@@ -87,7 +87,7 @@ class BackboneCard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _CardFile:
+class CardFile:
     """The JSON of a card; `BackboneCard` adds the folder."""
 
     id: str
@@ -107,7 +107,7 @@ class _CardFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownModel(_CardFile):
+class KnownModel(CardFile):
     """A published model; the attributes of its card, and:
 
     Attributes:
@@ -131,15 +131,17 @@ def read_card(folder: Path) -> BackboneCard:
     """
     path = folder / CARD_NAME
     try:
-        file = from_plain(_CardFile, loads(path.read_text(encoding="utf-8")), where=CARD_NAME)
+        file = from_plain(CardFile, loads(path.read_text(encoding="utf-8")), where=CARD_NAME)
     except OSError as error:
         raise BackboneError(
             f"{folder} is not a backbone: {CARD_NAME} cannot be read ({error.strerror}).",
             hint="Give an installed backbone's id, or a model folder that has a card.",
         ) from None
+    except UnicodeDecodeError:
+        raise BackboneError(f"{path} is not valid JSON.", hint=AGAIN) from None
     except EngineError as error:
         raise BackboneError(f"{path}: {error.message}", hint=error.hint) from None
-    return _as_card(file, folder)
+    return as_card(file, folder)
 
 
 def known_models() -> list[KnownModel]:
@@ -167,7 +169,7 @@ def recognised_card(folder: Path) -> BackboneCard:
     found = sha256_of(folder / UNET_WEIGHTS)
     for model in known_models():
         if any(f.path == UNET_WEIGHTS and f.sha256 == found for f in model.files):
-            return _as_card(model, folder)
+            return as_card(model, folder)
     names = ", ".join(model.id for model in known_models() if model.repository)
     raise BackboneError(
         f"{folder / UNET_WEIGHTS} (sha256 {found[:12]}…) is of no known model: {names}.",
@@ -194,6 +196,11 @@ def find_backbone(name: str) -> BackboneCard:
     if folder.is_dir():
         folder = folder.resolve()
         return read_card(folder) if (folder / CARD_NAME).exists() else recognised_card(folder)
+    if folder.is_absolute():
+        raise BackboneError(
+            f"The model's folder {folder} is not there.",
+            hint="Reconnect its drive, or name another model.",
+        )
     for model in known_models():
         if model.id == name:
             raise BackboneError(
@@ -209,6 +216,12 @@ def find_backbone(name: str) -> BackboneCard:
     )
 
 
-def _as_card(file: _CardFile, folder: Path) -> BackboneCard:
-    values: dict[str, Any] = {field.name: getattr(file, field.name) for field in fields(_CardFile)}
+def as_card(file: CardFile, folder: Path) -> BackboneCard:
+    """The card of a folder, from what its file says."""
+    values: dict[str, Any] = {field.name: getattr(file, field.name) for field in fields(CardFile)}
     return BackboneCard(folder=folder, **values)
+
+
+def as_file(card: BackboneCard) -> CardFile:
+    """What a card says, without its folder."""
+    return CardFile(**{field.name: getattr(card, field.name) for field in fields(CardFile)})

@@ -7,6 +7,7 @@ from . import (
     compare,
     diagnostics,
     edit,
+    model_folders,
     presets,
     queue_operators,
     recovery,
@@ -31,6 +32,7 @@ _MODULES = (
     compare,
     storage,
     diagnostics,
+    model_folders,
 )
 
 

@@ -14,9 +14,11 @@ import bpy
 
 from .. import preferences
 from ..engine import __version__
-from . import engine_setup, jobs
-from .setup_section import describe, draw_text
+from ..engine.errors import EngineError
+from . import engine_setup, jobs, model_choice
+from .setup_section import describe
 from .setup_task import machine
+from .wrapped_text import draw_text
 
 _GPU_SECONDS = 5.0
 
@@ -53,6 +55,7 @@ def _facts() -> dict[str, str]:
         "Engine source": preference.engine_source,
         "Device": f"{preference.device} (last used: {jobs.queue.device or 'none'})",
         "Threads": str(preferences.engine_threads()),
+        "Model": _model(),
         "GPUs": "; ".join(f"{gpu.description} {gpu.problem}".strip() for gpu in machine.gpus)
         or "no NVIDIA GPU found",
         "Results": f"{root} ({free_bytes(root) / 1e9:.0f} GB free)",
@@ -63,6 +66,18 @@ def _facts() -> dict[str, str]:
         facts["Environment"] = f"{state.status}, {describe(state)}, {state.fingerprint}"
         facts["Packages"] = packages or "none"
     return facts
+
+
+def _model() -> str:
+    from ..engine.model_library import check_there
+
+    name = model_choice.chosen_name()
+    try:
+        card = model_choice.chosen_card()
+        check_there(card)
+    except EngineError as error:
+        return f"{name}: {error}"
+    return f"{name}: {card.title} ({card.kind})"
 
 
 def draw_network(layout: Any) -> None:

@@ -17,6 +17,7 @@ from . import (
     jobs,
     mask_choice,
     method_fields,
+    model_choice,
     recovery,
     result_import,
     settings,
@@ -56,7 +57,8 @@ def why_not(scene: Any) -> str:
             check_strip(place, is_quick=True)
             settings.check_prompts(prompts_of(place))
         mask_choice.mask_of(places[0])
-        method_fields.edit_settings(scene.delta_strip)
+        values = scene.delta_strip
+        model_choice.backbone_for(values.method, method_fields.edit_settings(values))
         preferences.engine_python()
     except EngineError as error:
         return error.message
@@ -108,7 +110,8 @@ def edit_selection(
     preferences.engine_python()
     strips.settle(bpy.data.scenes)
     channel = mask_choice.mask_channel(scene.delta_strip)
-    method_fields.edit_settings(scene.delta_strip)
+    values = scene.delta_strip
+    model_choice.backbone_for(values.method, method_fields.edit_settings(values))
     plans = []
     for place in places:
         frames = test_window(place) if is_test else None

@@ -40,6 +40,7 @@ class Queue:
         self.jobs: list[QueuedJob] = []
         self.engine: EngineProcess | None = None
         self.device = ""
+        self.backbone = ""  # what the engine has loaded, as jobs call it
         self.engine_problem = ""
         self._engine_argv: list[str] = []
         self._render: background_render.BackgroundRender | None = None
@@ -103,7 +104,7 @@ class Queue:
         """End the engine; the running job fails, and can be resumed."""
         if self.engine is not None:
             self.engine.close()
-        self.engine, self.device, self.engine_problem = None, "", ""
+        self.engine, self.device, self.backbone, self.engine_problem = None, "", "", ""
         for job in self.jobs:
             if job.state == "running":
                 job.end("failed", "The engine was stopped.", "Resume the job.")
@@ -181,12 +182,12 @@ class Queue:
             self.device = message.device
         if isinstance(message, Failure) and not message.job:
             self.engine_problem = f"{message.message} {message.hint}".strip()
-            self.device = ""
+            self.device = self.backbone = ""
         job = self.current
         if job is None or job.state != "running" or not _is_about(message, job):
             return
         if isinstance(message, Done):
-            job.state = "importing"
+            job.state, self.backbone = "importing", job.job.backbone
         elif isinstance(message, Cancelled):
             _record_cancel(job.folder, "Cancelled.")
             job.end("cancelled")

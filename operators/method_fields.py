@@ -18,8 +18,9 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, St
 
 from ..engine.job import EditSettings, with_settings
 from ..engine.presets import PACE, at_preset
-from ..engine.registry import DEFAULT_BACKBONE, BackboneCard, find_backbone
+from ..engine.registry import BackboneCard
 from ..engine.schema import FieldInfo, dumps, loads
+from . import model_choice
 
 COMMON = ""
 """Name of the section with what all methods share."""
@@ -32,10 +33,13 @@ _TITLES = {
 }
 
 
-@functools.cache
 def backbone_card() -> BackboneCard:
-    """The card of the backbone that edits; read once, not at every redraw."""
-    return find_backbone(DEFAULT_BACKBONE)
+    """The card of the backbone that edits; looks at no file.
+
+    Raises:
+        BackboneError: It cannot be used.
+    """
+    return model_choice.chosen_card()
 
 
 @functools.cache
@@ -55,10 +59,18 @@ def fields_of(section: str) -> list[dataclasses.Field]:
 def recommended(settings: Any) -> EditSettings:
     """What backbone, method and preset recommend.
 
+    Also while the backbone cannot be used: a property's getter must not raise.
+
     Args:
         settings: `scene.delta_strip`.
     """
-    return at_preset(backbone_card().recommended(settings.method), settings.preset)
+    return at_preset(_base(settings), settings.preset)
+
+
+def _base(settings: Any) -> EditSettings:
+    """The backbone's recommendation; the method's own numbers while nothing is known of it."""
+    card = model_choice.card_to_show()
+    return card.recommended(settings.method) if card is not None else EditSettings()
 
 
 def edit_settings(settings: Any) -> EditSettings:
@@ -66,7 +78,9 @@ def edit_settings(settings: Any) -> EditSettings:
 
     Raises:
         InvalidJobError: Values do not go together.
+        BackboneError: The backbone cannot be used.
     """
+    backbone_card()
     strength = round(settings.strength, 6)
     return with_settings(recommended(settings), strength=strength, **changes_of(settings))
 
@@ -122,7 +136,7 @@ def take_over(settings: Any, wanted: EditSettings) -> None:
         settings: `scene.delta_strip`; its method is the one the numbers are for.
         wanted: The settings of an earlier job.
     """
-    base = backbone_card().recommended(settings.method)
+    base = _base(settings)
     found = {preset: _differences(at_preset(base, preset), wanted) for preset in PACE}
     settings.preset = min(found, key=lambda preset: len(found[preset]))
     settings.strength, settings.changes = wanted.strength, ""

@@ -25,10 +25,9 @@ from bpy.props import (
 
 from ..engine.errors import InvalidJobError
 from ..engine.job import Device, EditJob, EditSettings, Mask, Method
-from ..engine.registry import DEFAULT_BACKBONE
 from ..engine.schema import field_info
 from ..engine.working_size import PlannedSize, plan_size
-from . import mask_choice, method_fields
+from . import mask_choice, method_fields, model_choice
 from .source_export import Export
 
 _STRENGTH = field_info(EditSettings, "strength")
@@ -210,7 +209,10 @@ def to_job(
 
     Raises:
         InvalidJobError: A value cannot be honoured.
+        BackboneError: The model cannot be used.
     """
+    numbers = method_fields.edit_settings(settings)
+    backbone = model_choice.backbone_for(settings.method, numbers)
     mask = None
     if export.mask is not None:
         mask = Mask(
@@ -226,8 +228,8 @@ def to_job(
         target_prompt=prompts[1],
         mask=mask,
         method=cast(Method, settings.method),
-        settings=method_fields.edit_settings(settings),
-        backbone=DEFAULT_BACKBONE,
+        settings=numbers,
+        backbone=backbone,
         area_scale=round(settings.area_scale, 6),
         seed=settings.seed,
         device=computer.device,
@@ -240,6 +242,7 @@ def planned_size(settings: Any, size: tuple[int, int]) -> PlannedSize:
 
     Raises:
         InvalidJobError: The pictures are too long and narrow.
+        BackboneError: The model cannot be used.
     """
     card = method_fields.backbone_card()
     pixels = int(card.working_pixels * settings.area_scale)

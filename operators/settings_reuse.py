@@ -8,7 +8,7 @@ from typing import Any
 from bpy.app.translations import pgettext_rpt as rpt_
 
 from ..engine.job import EditJob
-from . import mask_choice, method_fields, settings
+from . import mask_choice, method_fields, model_choice, settings
 
 
 def apply(scene: Any, job: EditJob, mask_key: str = "", mask_kind: str = "strip") -> list[str]:
@@ -28,6 +28,10 @@ def apply(scene: Any, job: EditJob, mask_key: str = "", mask_kind: str = "strip"
     panel.source_prompt, panel.target_prompt = job.source_prompt, job.target_prompt
     panel.method = job.method
     method_fields.take_over(panel, job.settings)
+    if (chosen := model_choice.chosen_name()) != job.backbone:
+        model, other = model_choice.title_of(job.backbone), model_choice.title_of(chosen)
+        text = rpt_("It was edited with the model {model}; {other} is chosen now.")
+        notes.append(text.format(model=model, other=other))
     panel.area_scale = job.area_scale
     panel.seed = min(job.seed, settings.SEED_MAX)
     if panel.seed != job.seed:

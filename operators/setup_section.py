@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import bpy
@@ -11,37 +10,14 @@ import bpy
 from .. import preferences
 from . import engine_setup
 from .setup_task import machine, setup
+from .wrapped_text import draw_text
 
 if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
     from ..engine.environment import EnvironmentState
     from ..engine.install_plan import InstallPlan
 
 OFFLINE = "Online access is off in Blender's preferences"
-_CHARACTER_PX = 6.4  # width of an average character of Blender's interface font at scale 1
-_MARGIN_PX = 90
 _DIALOG_PX = 570  # of Blender's dialogs in setup_operators, which have a smaller margin
-_MOST_LINES = 14
-
-
-def draw_text(layout: Any, text: str, *, icon: str = "NONE", width: int = 0) -> None:
-    """Sentences as lines that fit the preferences; labels do not wrap by themselves.
-
-    Args:
-        layout: Where.
-        text: Line ends are kept.
-        icon: Before the first line.
-        width: In px; 0 for the region's.
-    """
-    scale = bpy.context.preferences.system.ui_scale or 1.0  # 0 in background mode
-    region = bpy.context.region
-    width = width or (region.width if region else 600)
-    characters = max(30, int((width / scale - _MARGIN_PX) / _CHARACTER_PX))
-    column = layout.column(align=True)
-    column.scale_y = 0.8
-    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, characters)]
-    for line in lines[:_MOST_LINES]:
-        column.label(text=line, icon=icon)
-        icon = "NONE" if icon == "NONE" else "BLANK1"  # further lines align with the first
 
 
 def draw_plan(layout: Any, plan: InstallPlan) -> None:

@@ -14,8 +14,8 @@ import bpy
 
 from .. import preferences
 from . import jobs, recovery
-from .setup_section import draw_text
 from .setup_task import start_showing, watched
+from .wrapped_text import draw_text
 
 
 class Storage:

@@ -18,7 +18,7 @@ from ..engine import job_store
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import EngineError
 from ..engine.job import EditJob
-from . import method_fields, settings
+from . import method_fields, model_choice, settings
 
 _FILE = "timings.json"
 _MOST_KEPT = 100
@@ -30,7 +30,7 @@ class Pace:
     """The pace of one job.
 
     Attributes:
-        backbone: Id of the model.
+        backbone: The model, as the job calls it.
         method: The guidance.
         device: As the job asked for it.
         threads: CPU threads.
@@ -133,8 +133,9 @@ def estimate(
 
     Raises:
         InvalidJobError: A setting or a size cannot be honoured.
+        BackboneError: The model cannot be used.
     """
-    backbone = method_fields.backbone_card().id
+    backbone = model_choice.chosen_name()
     alike = [pace for pace in known() if pace.is_like(backbone, values.method, computer)]
     if not alike:
         return None

@@ -8,6 +8,7 @@ from . import (
     edit_panel,
     live_preview,
     menus,
+    model_menus,
     queue_panel,
     results_panel,
     status_bar,
@@ -16,6 +17,7 @@ from . import (
 )
 
 _MODULES = (
+    model_menus,
     edit_panel,
     advanced_panel,
     live_preview,

@@ -11,6 +11,9 @@ from bl_ui.utils import PresetPanel
 from ..engine.errors import EngineError
 from ..operators import method_fields, presets, strips
 from .edit_panel import SequencerPanel, draw_text
+from .model_menus import draw_image_model
+
+IMAGE_MODEL = "image_backbone"  # of AssdSettings
 
 
 class DELTA_STRIP_PT_presets(PresetPanel, bpy.types.Panel):
@@ -69,6 +72,8 @@ def draw_section(layout: Any, settings: Any, section: str) -> None:
             continue
         row = column.row(align=True)
         row.prop(group, field.name)
+        if field.name == IMAGE_MODEL:
+            draw_image_model(row)
         if method_fields.is_changed(settings, section, field.name):
             operator = row.operator("delta_strip.reset_settings", text="", icon="LOOP_BACK")
             operator.section, operator.field = section, field.name

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import functools
 from typing import Any
 
 import bpy
@@ -15,16 +15,16 @@ from ..operators import (
     jobs,
     mask_choice,
     method_fields,
+    model_choice,
     source_export,
     strips,
     timings,
+    wrapped_text,
 )
 from ..operators.presets import MENU
 from ..operators.settings import planned_size
+from .model_menus import draw_model
 from .status import duration, status_text
-
-LINE_SCALE = 0.8  # lines of one text are closer than fields
-_CHARACTER_PX = 6.1  # width of an average character of Blender's interface font at scale 1
 
 
 class SequencerPanel:
@@ -35,16 +35,10 @@ class SequencerPanel:
     bl_category = "Delta Strip"
 
 
-def draw_text(layout: Any, text: str, *, icon: str = "NONE", share: float = 1.0) -> None:
-    """A sentence as lines that fit a share of the sidebar; labels do not wrap by themselves."""
-    scale = bpy.context.preferences.system.ui_scale or 1.0  # 0 without a window
-    width = bpy.context.region.width if bpy.context.region else 300
-    characters = max(16, int((width / scale - 64) * share / _CHARACTER_PX))
-    column = layout.column(align=True)
-    column.scale_y = LINE_SCALE
-    for line in textwrap.wrap(text, characters):
-        column.label(text=line, icon=icon)
-        icon = "NONE" if icon == "NONE" else "BLANK1"  # further lines align with the first
+draw_text = functools.partial(
+    wrapped_text.draw_text, margin_px=64, character_px=6.1, least_characters=16
+)
+"""Sentences as lines that fit the sidebar."""
 
 
 def clips(scene: Any) -> list[tuple[int, tuple[int, int]]]:
@@ -75,7 +69,7 @@ def time_line(scene: Any) -> str:
     found = clips(scene)
     if not found:
         return ""
-    is_loaded = bool(jobs.queue.device)
+    is_loaded = jobs.queue.backbone == model_choice.chosen_name()
     try:
         seconds = timings.estimate(
             scene.delta_strip, found, edit.this_computer(), is_loaded=is_loaded
@@ -83,7 +77,7 @@ def time_line(scene: Any) -> str:
     except EngineError:
         return ""  # the button says what is wrong
     if seconds is None:
-        return "Time unknown before the first edit with this method"
+        return "Time unknown before the first edit like this"
     return f"Takes about {duration(seconds)}"
 
 
@@ -182,12 +176,13 @@ def draw_prompts(layout: Any, scene: Any) -> None:
         split = column.split(factor=0.24)
         split.label(text="")
         split.prop(own, "use_own_prompts", text=f"Only for “{strip.name}”")
-    if note := method_fields.backbone_card().note:
-        draw_text(layout, note, icon="INFO")
+    card = model_choice.card_to_show()
+    if card is not None and card.note:
+        draw_text(layout, card.note, icon="INFO")
 
 
 def draw_preset(layout: Any, scene: Any) -> None:
-    """Time against quality, the editor's own presets, and the method."""
+    """Time against quality, the editor's own presets, the method, and the model."""
     split = layout.split(factor=0.24)
     split.label(text="Preset")
     row = split.row(align=True)
@@ -196,6 +191,9 @@ def draw_preset(layout: Any, scene: Any) -> None:
     split = layout.split(factor=0.24)
     split.label(text="Method")
     split.prop(scene.delta_strip, "method", text="")
+    split = layout.split(factor=0.24)
+    split.label(text="Model")
+    draw_model(split)
 
 
 def draw_mask(layout: Any, scene: Any) -> None:

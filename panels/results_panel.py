@@ -9,9 +9,10 @@ from typing import Any
 import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
-from ..operators import result_import, results, settings
+from ..operators import model_choice, result_import, results, settings
+from ..operators.wrapped_text import LINE_SCALE
 from . import thumbnails
-from .edit_panel import LINE_SCALE, SequencerPanel, draw_text
+from .edit_panel import SequencerPanel, draw_text
 
 _PICTURE_SCALE = 6.0
 
@@ -78,6 +79,7 @@ def draw_result(layout: Any, result: results.Result) -> None:
         ("Source", job.source_prompt),
         ("Target", job.target_prompt),
         ("Method", method_name(job.method)),
+        ("Model", model_choice.title_of(job.backbone)),
         ("Seed", str(job.seed)),
         ("Frames", str(job.frame_count)),
         ("Finished", result.date),

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..operators import result_import, results, strips
+from ..operators import model_choice, result_import, results, strips
 from .edit_panel import SequencerPanel
 from .results_panel import button, draw_facts, method_name
 
@@ -42,13 +42,14 @@ class DELTA_STRIP_PT_strip(SequencerPanel, bpy.types.Panel):
 def facts(scene: Any, strip: Any) -> list[tuple[str, str]]:
     """What is written on a result strip, as names and values."""
     source = strips.find([scene], strip.get(_PREFIX + "source", ""))
+    backbone = strip.get(_PREFIX + "backbone", "")
     written = {
         "Made from": source.strip.name if source else strip.get(_PREFIX + "source_name", ""),
         "Source": strip.get(_PREFIX + "source_prompt", ""),
         "Target": strip.get(_PREFIX + "target_prompt", ""),
         "Method": method_name(strip.get(_PREFIX + "method", "")),
         "Seed": strip.get(_PREFIX + "seed", ""),
-        "Backbone": strip.get(_PREFIX + "backbone", ""),
+        "Model": model_choice.title_of(backbone) if backbone else "",
         "Delta Strip": strip.get(_PREFIX + "engine_version", ""),
         "Blender": strip.get(_PREFIX + "blender_version", ""),
     }

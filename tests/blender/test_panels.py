@@ -17,7 +17,7 @@ class Layout:
     """Stands in for Blender's layout; notes what is drawn, and refuses what Blender would."""
 
     def __init__(self):
-        self.texts, self.operators = [], []
+        self.texts, self.operators, self.icons = [], [], []
         self.enabled = self.alert = True
 
     def column(self, **_options):
@@ -37,9 +37,11 @@ class Layout:
         self.texts.append(known.name if text is None else text)
         return SimpleNamespace()
 
-    def menu(self, name):
+    def menu(self, name, *, text=None, icon="NONE"):
         assert hasattr(bpy.types, name)
-        self.texts.append(name)
+        assert icon in ICONS
+        self.icons.append(icon)
+        self.texts.append(name if text is None else text)
 
     def template_list(self, kind, _id, data, lines, active, index, rows, maxrows):
         assert hasattr(bpy.types, kind)

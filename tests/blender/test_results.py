@@ -259,7 +259,7 @@ def test_the_panel_of_a_result_strip_tells_what_made_it(part, scene, clip):
         "Target": "a blue ball",
         "Method": "Delta Denoising",
         "Seed": "5",
-        "Backbone": "demo",
+        "Model": "Delta Strip demo",
         "Delta Strip": part("engine").__version__,
         "Blender": bpy.app.version_string,
     }

@@ -67,7 +67,7 @@ def facts() -> dict:
     inside = {
         "DELTA_STRIP_GUI": "/project/build/gui",
         "DELTA_STRIP_PYTHON": "/usr/bin/python3",
-        "DELTA_STRIP_BUTTON": os.environ.get("DELTA_STRIP_BUTTON", "1407,688"),
+        "DELTA_STRIP_BUTTON": os.environ.get("DELTA_STRIP_BUTTON", "1407,714"),
         "BIND": str(ROOT),
         "GUI_TIMEOUT": "300",  # of a busy machine
         "KEEP": "DELTA_STRIP_GUI DELTA_STRIP_PYTHON DELTA_STRIP_BUTTON GUI_TIMEOUT",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,24 @@ def make_folder(folder: Path, *, unet: str = CLASSES["unet"]) -> Path:
     write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler"})
     write_json(folder / "tokenizer" / "vocab.json", {"a": 0})
     return folder
+
+
+def write_card(
+    folder: Path,
+    *,
+    title: str,
+    kind: str = "text_to_video",
+    checksums: tuple[str, ...] = (),
+    **more: Any,
+) -> None:
+    """delta_strip.json, which knows the checksums of some files as they are now."""
+    files = [
+        {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+        for name in checksums
+    ]
+    card = {"id": folder.name, "title": title, "kind": kind, "licence": "CC0-1.0", "files": files}
+    card |= {"window_frames": 24, "working_pixels": 184320, "size_multiple": 64}
+    write_json(folder / "delta_strip.json", card | more)
 
 
 def write_json(path: Path, data: Any) -> None:
