@@ -19,6 +19,7 @@ from engine.errors import EngineProcessError
 from engine.protocol import Cancelled, Done, Failure, Ready, Stage
 from tests.unit.processes import (
     FAKE,
+    QUICK,
     ROOT,
     StartEngine,
     collect,
@@ -52,9 +53,9 @@ from tests.unit.processes import (
 def test_a_process_that_fails_gives_one_failure_and_is_gone(
     start: StartEngine, job_dir: Path, scenario: str, code: str, part: str
 ) -> None:
-    # Short where time is the fault, and only there: a starved machine starts a process slowly.
-    short = {"no_hello": Limits(hello_seconds=1.0), "silence": Limits(silence_seconds=0.5)}
-    engine = start(scenario, replace(short.get(scenario, Limits()), goodbye_seconds=0.2))
+    # Short only where time is the fault: a starved machine starts a process slowly.
+    short = {"no_hello": {"hello_seconds": 1.0}, "silence": {"silence_seconds": 0.5}}
+    engine = start(scenario, replace(QUICK, **short.get(scenario, {})))
     pid = engine.pid
     end = run_to_end(engine, job_dir)
     assert isinstance(end, Failure)
