@@ -25,6 +25,7 @@ from ..engine import job_store
 from ..engine.errors import EngineError, InvalidJobError
 from ..engine.job import EditJob
 from . import jobs, recovery, result_import, source_files, strips
+from .words import rpt_
 
 
 @dataclass(frozen=True)
@@ -161,11 +162,12 @@ def insert(folder: Path, scene: Any, *, is_source_muted: bool = False) -> str:
     job = job_store.load(folder)
     placement = result_import.load_placement(folder)
     if placement is None:
-        raise InvalidJobError(f"{folder} was not made by Blender.")
+        raise InvalidJobError(rpt_("{folder} was not made by Blender.", folder=folder))
     lock = job_store.claim(folder)
     if lock is None:
         raise InvalidJobError(
-            "A queue is about to insert this result itself.", hint="Wait a moment, or look there."
+            rpt_("A queue is about to insert this result itself."),
+            hint=rpt_("Wait a moment, or look there."),
         )
     try:
         name = result_import.import_result(
@@ -185,8 +187,8 @@ def delete(folder: Path) -> None:
     """
     if shown := strips_showing(folder):
         raise InvalidJobError(
-            f"“{shown[0].strip.name}” shows these frames.",
-            hint="Delete that strip first, and then the result.",
+            rpt_("“{strip}” shows these frames.", strip=shown[0].strip.name),
+            hint=rpt_("Delete that strip first, and then the result."),
         )
     recovery.discard(folder)
     refresh()

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpy.app.translations import pgettext_rpt as rpt_
-
 from ..engine.job import EditJob
 from . import mask_choice, method_fields, settings
+from .words import rpt_
 
 
 def apply(scene: Any, job: EditJob, mask_key: str = "", mask_kind: str = "strip") -> list[str]:
@@ -31,8 +30,7 @@ def apply(scene: Any, job: EditJob, mask_key: str = "", mask_kind: str = "strip"
     panel.area_scale = job.area_scale
     panel.seed = min(job.seed, settings.SEED_MAX)
     if panel.seed != job.seed:
-        text = rpt_("Its seed {seed} is more than the panel can hold.")
-        notes.append(text.format(seed=job.seed))
+        notes.append(rpt_("Its seed {seed} is more than the panel can hold.", seed=job.seed))
     is_there = mask_choice.choose(scene, mask_kind, mask_key)
     if job.mask is not None:
         if mask_kind == "strip":

@@ -120,7 +120,7 @@ def real_engine(part, monkeypatch) -> None:
     if not Path(python).exists():
         pytest.skip(f"no engine environment: {python} does not exist")
     probe = subprocess.run(
-        [*command[:-1], "probe"],
+        [*command[: command.index("serve")], "probe"],
         env=environment,
         capture_output=True,
         text=True,
