@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Inside a Blender window: what our own timers and drawing take of the window's thread.
 
-Processor time, so that a busy machine does not count, and beside it the time that passed: waiting
-for a disk or another process is only in the latter.
+Processor time, so that a busy machine does not count, and beside it the time that passed, less that
+in which the machine gave the thread no processor: there waiting for a disk or a lock counts too.
 """
 
 import functools
@@ -11,20 +11,20 @@ import time
 from collections.abc import Callable
 
 import bpy
-from steps import MODULE, part
+from steps import MODULE, part, unserved
 
 longest: dict[str, dict[str, float]] = {}
-"""By kind and name: longest processor and passed seconds of one call, and how many there were."""
+"""By kind and name: most processor and passed seconds of one call, and how many there were."""
 
 
 def measured(name: str, function: Callable) -> Callable:
     @functools.wraps(function)
     def timed(*arguments, **options):
-        used, began = time.thread_time(), time.monotonic()
+        used, began = time.thread_time(), time.monotonic() - unserved()
         try:
             return function(*arguments, **options)
         finally:
-            used, passed = time.thread_time() - used, time.monotonic() - began
+            used, passed = time.thread_time() - used, time.monotonic() - unserved() - began
             found = longest.setdefault(name, {"used": 0.0, "passed": 0.0, "calls": 0})
             found["used"] = round(max(found["used"], used), 4)
             found["passed"] = round(max(found["passed"], passed), 4)

@@ -90,10 +90,10 @@ def wait(condition: Callable[[], object], what: str) -> Callable[[], bool]:
 def watch(name: str) -> None:
     """Begin to measure the time between two ticks under this name; end with an empty one."""
     global _watched, _last
-    _watched, _last = name, (time.monotonic(), _unserved())
+    _watched, _last = name, (time.monotonic(), unserved())
 
 
-def _unserved() -> float:
+def unserved() -> float:
     """Seconds for which this thread could have run and was not let to; 0 where nobody counts."""
     try:
         return int(_SCHEDULER.read_text().split()[1]) / 1e9
@@ -103,7 +103,7 @@ def _unserved() -> float:
 
 def _heartbeat() -> float:
     global _last
-    now = (time.monotonic(), _unserved())
+    now = (time.monotonic(), unserved())
     if _watched:
         found = gaps.setdefault(_watched, {"longest": 0.0, "served": 0.0, "ticks": 0})
         gap = now[0] - _last[0]
