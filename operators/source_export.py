@@ -26,6 +26,10 @@ _NO_PICTURE = {
     "ADJUSTMENT": n_("an adjustment layer has no picture of its own"),
     "MULTICAM": n_("a multicam selector has no picture of its own"),
 }
+_PLACED = n_(
+    "“{mask}” is placed differently from “{strip}”: both are edited as the scene shows them, at "
+    "{size} px."
+)
 
 
 @dataclass(frozen=True)
@@ -113,16 +117,8 @@ def plan_export(
         return Export(source, None, is_media_space, shown.start, tuple(warnings))
     name = mask if isinstance(mask, str) else mask.strip.name
     if not is_media_space and has_media_space(place.strip):
-        width, height = strips.scene_size(place.scene)
-        text = rpt_(
-            "“{mask}” is placed differently from “{strip}”: "
-            "both are edited as the scene shows them, at {width}×{height} px.",
-            mask=name,
-            strip=place.strip.name,
-            width=width,
-            height=height,
-        )
-        warnings.append(text)
+        size = "{}×{}".format(*strips.scene_size(place.scene))
+        warnings.append(rpt_(_PLACED, mask=name, strip=place.strip.name, size=size))
     if isinstance(mask, str):
         clip = make_mask_clip(mask, place.scene, shown)
     else:
