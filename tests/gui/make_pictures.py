@@ -3,23 +3,26 @@
 
     .venv/bin/python -m tests.gui.make_pictures
 
-The clip is edited by the real engine first. In the window a stand-in shows that edit, because the
-chroot has no torch. Look at the pictures before you commit them.
+The clip is edited by the real engine first; an edit that was interrupted goes on. In the window a
+stand-in shows that edit, because the chroot has no torch. Look at the pictures before you commit
+them. After a change of the model or of its settings, remove build/gui-edit first.
 """
 
 import shutil
+from pathlib import Path
 
 from PIL import Image
 
 from engine.editing.prepare import make_job
 from engine.editing.run import run_job
-from engine.job_store import create
+from engine.job_store import RESULT, create
 from engine.reporter import Reporter
 from engine.request import EditRequest
 from tests.gui import film
 from tests.gui.window import ROOT, make_zip, run_blender, why_not
 
 FOLDER = ROOT / "build" / "gui-pictures"
+EDIT = ROOT / "build" / "gui-edit"
 IMAGES = ROOT / "docs" / "images"
 SIDEBAR = (1226, 298, 1600, 845)
 LOWER = (0, 270, 1600, 900)
@@ -39,26 +42,27 @@ class PreviewKeeper(Reporter):
 
     def __init__(self, folder) -> None:
         self.folder = folder
-        self.count = 0
 
     def preview(self, path) -> None:
-        shutil.copyfile(path, self.folder / f"{self.count:03}.png")
-        self.count += 1
+        count = len(list(self.folder.iterdir()))
+        shutil.copyfile(path, self.folder / f"{count:03}.png")
 
 
-def edit(clip, recording) -> None:
-    """Edit the clip with the demo backbone."""
-    request = EditRequest(
-        clip=clip,
-        source_prompt=film.PROMPTS[0],
-        target_prompt=film.PROMPTS[1],
-        threads=0,
-    )
-    folder = create(recording.parent / "edits", make_job(request), name="ball")
+def edit() -> Path:
+    """Edit the clip with the demo backbone; returns the job folder."""
+    if not EDIT.exists():
+        film.write_clip(EDIT / "clip")
+        source, target = film.PROMPTS
+        request = EditRequest(
+            clip=EDIT / "clip", source_prompt=source, target_prompt=target, threads=0
+        )
+        create(EDIT / "jobs", make_job(request), name="ball")
+    (folder,) = (EDIT / "jobs").iterdir()
     previews = folder / "previews"
-    previews.mkdir()
-    run_job(folder, PreviewKeeper(previews))
-    folder.rename(recording)
+    previews.mkdir(exist_ok=True)
+    if not (folder / RESULT).exists():
+        run_job(folder, PreviewKeeper(previews))
+    return folder
 
 
 def main() -> None:
@@ -66,10 +70,9 @@ def main() -> None:
     if reason := why_not():
         raise SystemExit(reason)
     shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    shutil.copytree(edit(), FOLDER / "recording")
+    shutil.copytree(EDIT / "clip", FOLDER / "clip")
     make_zip(FOLDER / "delta_strip.zip")
-    film.write_clip(FOLDER / "clip")
-    edit(FOLDER / "clip", FOLDER / "recording")
     run_blender("window_script.py", FOLDER, seconds=400)
     for name, (picture, part, scale) in PICTURES.items():
         with Image.open(FOLDER / f"{picture}.png") as whole:

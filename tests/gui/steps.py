@@ -53,8 +53,12 @@ def picture(name: str) -> None:
 
 
 def xdotool(*arguments: str) -> None:
-    # Not waited for: Blender has to take each event before the next one comes.
+    # Not waited for: Blender has to take each event before the next one comes. No gap of Blender's
+    # either: on a busy machine it takes a second until a new process has begun.
+    was_watched = _watched
+    watch("")
     programs.append(subprocess.Popen(["/usr/bin/xdotool", *arguments]))
+    watch(was_watched)
 
 
 def click(x: int, y: int) -> None:

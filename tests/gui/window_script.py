@@ -18,10 +18,11 @@ EDIT = (1407, 688)
 STOP, VARIATIONS, ADVANCED = (143, 56), (2, 30), (-117, 61)
 SIDEBAR, TIMELINE = (1400, 560), (700, 500)
 ROW = 11
-IDLE_SECONDS = 8.0
+IDLE_SECONDS = 12.0
 PROMPTS = ("a red ball moving over grass", "a blue ball moving over grass")
 
-state = {"scenario": "slow", "began": 0.0, "edit": EDIT}
+# More steps for the job that is cancelled: on a busy machine the click takes its time.
+state = {"scenario": "slow", "steps": "200", "began": 0.0, "edit": EDIT}
 looks = sorted(range(-12, 13), key=abs)  # rows from EDIT, the nearest first
 
 
@@ -52,13 +53,16 @@ def install() -> None:
     steps.install_extension()
     part("preferences").get_preferences().output_folder = str(FOLDER / "jobs")
     client, clean = part("engine.client"), part("engine.child_process").clean_environment
-    variables = {"FAKE_ENGINE_STEPS": "40", "FAKE_ENGINE_STEP_SECONDS": "0.15"}
-    variables["FAKE_ENGINE_RECORDING"] = str(FOLDER / "recording")
     fake = str(Path.cwd() / "tests/fake_engine.py")
-    client.engine_command = lambda *_: (
-        ["/usr/bin/python3", fake, state["scenario"]],
-        clean(variables),
-    )
+    variables = {"FAKE_ENGINE_RECORDING": str(FOLDER / "recording")}
+    variables["FAKE_ENGINE_STEP_SECONDS"] = "0.15"
+
+    def engine_command(*_arguments) -> tuple[list[str], dict[str, str]]:
+        # The steps are among the arguments too: the queue starts another engine when these change.
+        command = ["/usr/bin/python3", fake, state["scenario"], state["steps"]]
+        return command, clean({**variables, "FAKE_ENGINE_STEPS": state["steps"]})
+
+    client.engine_command = engine_command
     bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / "film.blend"))
     own_time.measure_everything()
 
@@ -165,6 +169,7 @@ def press_stop() -> None:
 def check_cancelled() -> None:
     fact(cancelled=[job.state for job in jobs()], strips_after_cancel=names())
     picture("cancelled.png")
+    state["steps"] = "40"
 
 
 def check_result() -> None:
@@ -182,9 +187,10 @@ def check_redo() -> None:
     fact(strips_after_redo=names())
 
 
-def press_variations() -> None:
+def clear_queue() -> None:
+    """Long before a click: a button that is being drawn anew takes none."""
     bpy.ops.delta_strip.clear_queue()
-    click_from_edit(VARIATIONS)
+    steps.xdotool("mousemove", *map(str, TIMELINE))
 
 
 def has_three_jobs() -> bool:
@@ -205,7 +211,6 @@ def check_shown(name: str):
 
 
 def fail() -> None:
-    bpy.ops.delta_strip.clear_queue()
     state["scenario"] = "out_of_memory"
     click_from_edit((0, 0))
 
@@ -270,7 +275,8 @@ steps.run(
         (lambda: picture("advanced.png"), 0.5),
         (scroll(-60), 3.0),
         (lambda: click_from_edit(ADVANCED), 1.5),
-        (press_variations, 1.0),
+        (clear_queue, 2.0),
+        (lambda: click_from_edit(VARIATIONS), 1.0),
         (scroll(12), 1.5),
         (wait(has_three_jobs, "the first of three variations is under way"), 0.5),
         (lambda: picture("queue.png"), 0.5),
@@ -282,6 +288,7 @@ steps.run(
         (lambda: steps.press(*TIMELINE, "v"), 2.0),
         (check_shown("compare_result"), 0.5),
         (scroll(-60), 3.0),
+        (clear_queue, 2.0),
         (fail, 2.0),
         (wait(lambda: jobs() and not jobs()[-1].is_open, "the job has failed"), 1.0),
         (scroll(12), 2.0),
