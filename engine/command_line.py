@@ -18,6 +18,7 @@ from typing import Any
 
 from .errors import InvalidJobError
 from .job import Device, EditSettings, Mask, Method, Precision
+from .presets import Preset
 from .request import EditRequest
 from .worker_options import Memory, WorkerOptions
 
@@ -104,6 +105,7 @@ _OPTIONS: dict[str, _Option] = {
     "feather": _Option("PX", "soft transition, inward from the mask's edge", _number),
     "strength": _Option("F", "how far the edit goes, 1 is complete", _number),
     "method": _Option(_choice(Method)[0], "the guidance", _choice(Method)[1]),
+    "preset": _Option(_choice(Preset)[0], "time against quality", _choice(Preset)[1]),
     "backbone": _Option("ID|FOLDER", "the diffusion model", _text),
     "steps": _Option("N", "most iterations", _whole),
     "seed": _Option("N", "of noise and timesteps", _whole),

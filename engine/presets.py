@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from .errors import InvalidJobError
 from .job import EditSettings
 from .schema import field_info
 
@@ -24,7 +25,14 @@ def at_preset(recommended: EditSettings, preset: Preset) -> EditSettings:
 
     The size of a step changes against the number of steps, and so does what the running mean keeps
     per step: the way to the edit and the stretch of it that is averaged stay the same.
+
+    Raises:
+        InvalidJobError: There is no such preset.
     """
+    if preset not in PACE:
+        raise InvalidJobError(
+            f"There is no preset {preset!r}.", hint=f"The presets are {', '.join(PACE)}."
+        )
     pace = PACE[preset]
     if pace == 1.0:
         return recommended

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .job import Device, Method, Precision
+from .presets import Preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class EditRequest:
         size: Width and height the backbone works at, in px; None to choose from the clip's size.
         method: The guidance.
         backbone: Id of an installed backbone, or its folder.
-        settings: Fields of `EditSettings` that replace the backbone's recommendation.
+        preset: Time against quality: what becomes of the backbone's recommendation.
+        settings: Fields of `EditSettings` that replace the recommendation and the preset.
         seed: Seed of noise and timesteps.
         device: Where the backbone runs.
         precision: Number format of the backbone's arithmetic.
@@ -50,6 +52,7 @@ class EditRequest:
     size: tuple[int, int] | None = None
     method: Method = "dds"
     backbone: str = "demo"
+    preset: Preset = "balanced"
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: Device = "auto"

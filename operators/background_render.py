@@ -18,6 +18,7 @@ import bpy
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from .source_export import Rendering
+from .words import rpt_
 
 REQUEST = "render.json"
 BLEND = "render.blend"
@@ -90,8 +91,8 @@ class BackgroundRender:
         self._close_input()
         if status or is_needed(self._job_folder):
             raise MediaError(
-                f"The strip could not be rendered (status {status}).",
-                hint=f"See {self._job_folder / LOG}.",
+                rpt_("The strip could not be rendered (status {status}).", status=status),
+                hint=rpt_("See {file}.", file=self._job_folder / LOG),
             )
         (self._job_folder / BLEND).unlink(missing_ok=True)
         return True

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import bpy
-from bpy.app.translations import pgettext_rpt as rpt_
 
 from . import result_import, strips
+from .words import rpt_
 
 KEY = "V"
 # Timeline and preview; the preview's map was renamed in 4.5.
@@ -83,14 +83,14 @@ class DELTA_STRIP_OT_compare(bpy.types.Operator):
             return False
         source, results = versions(scene)
         if len(results) + (source is not None) < 2:
-            cls.poll_message_set("There is no strip with a result under the playhead")
+            cls.poll_message_set(rpt_("There is no strip with a result under the playhead"))
             return False
         return True
 
     def execute(self, context: Any) -> set[str]:
         """Show the next version."""
         name = show_next(strips.sequencer_scene(context))
-        self.report({"INFO"}, rpt_("Shown: {name}").format(name=name))
+        self.report({"INFO"}, rpt_("Shown: {name}", name=name))
         return {"FINISHED"}
 
 

@@ -18,6 +18,7 @@ from ..engine.errors import EngineError
 from . import engine_setup, jobs, model_choice
 from .setup_section import describe
 from .setup_task import machine
+from .words import iface_, rpt_
 from .wrapped_text import draw_text
 
 _GPU_SECONDS = 5.0
@@ -83,19 +84,21 @@ def _model() -> str:
 def draw_network(layout: Any) -> None:
     """Why the network is not used, and how to allow it."""
     if bpy.app.online_access:
-        text = "Used only to install or repair the engine, when you press the button."
+        text = iface_("Used only to install or repair the engine, when you press the button.")
         draw_text(layout, text)
         return
-    text = (
+    text = iface_(
         "Blender's online access is off, so nothing can be downloaded. Edits need no network, and "
-        "the engine can be installed from a folder. "
+        "the engine can be installed from a folder."
     )
     if bpy.app.online_access_override:
-        text += "Blender was started in offline mode: start it without --offline-mode to change it."
-        draw_text(layout, text, icon="INTERNET_OFFLINE")
+        more = iface_(
+            "Blender was started in offline mode: start it without --offline-mode to change it."
+        )
+        draw_text(layout, f"{text} {more}", icon="INTERNET_OFFLINE")
         return
-    text += "To download, turn on Allow Online Access in the System preferences."
-    draw_text(layout, text, icon="INTERNET_OFFLINE")
+    more = iface_("To download, turn on Allow Online Access in the System preferences.")
+    draw_text(layout, f"{text} {more}", icon="INTERNET_OFFLINE")
     row = layout.row()
     row.operator("screen.userpref_show", text="Open System Preferences").section = "SYSTEM"
 
@@ -117,7 +120,7 @@ help. Your user name is left out; names of films and prompts in the logs are not
         """Put them on the clipboard."""
         text = diagnostics()
         context.window_manager.clipboard = text
-        self.report({"INFO"}, f"Copied {len(text.splitlines())} lines.")
+        self.report({"INFO"}, rpt_("Copied {count} lines.", count=len(text.splitlines())))
         return {"FINISHED"}
 
 

@@ -25,6 +25,7 @@ from . import (
 )
 from .source_export import Export, check_strip, plan_export
 from .strip_prompts import prompts_of
+from .words import iface_, rpt_
 
 QUICK_CHECKS = 16  # strips looked at while drawing
 
@@ -51,7 +52,7 @@ def why_not(scene: Any) -> str:
     """
     places = editable(scene)
     if not places:
-        return "Select a strip"
+        return rpt_("Select a strip")
     try:
         for place in places[:QUICK_CHECKS]:
             check_strip(place, is_quick=True)
@@ -61,7 +62,7 @@ def why_not(scene: Any) -> str:
         model_choice.backbone_for(values.method, method_fields.edit_settings(values))
         preferences.engine_python()
     except EngineError as error:
-        return error.message
+        return rpt_(error.message)
     return ""
 
 
@@ -75,7 +76,7 @@ def why_no_test(scene: Any) -> str:
     """Why Test Frames cannot be pressed; empty when it can."""
     if reason := why_not(scene):
         return reason
-    return "" if under_playhead(scene) else "Move the playhead over a selected strip"
+    return "" if under_playhead(scene) else rpt_("Move the playhead over a selected strip")
 
 
 def test_window(place: strips.Place) -> range:
@@ -103,8 +104,9 @@ def edit_selection(
     scene = strips.sequencer_scene(context)
     places = under_playhead(scene) if is_test else editable(scene)
     if not places:
-        what = "selected at the playhead" if is_test else "selected"
-        raise InvalidJobError(f"No strip is {what}.", hint="Select one or more strips.")
+        here = rpt_("No strip is selected at the playhead.")
+        text = here if is_test else rpt_("No strip is selected.")
+        raise InvalidJobError(text, hint=rpt_("Select one or more strips."))
     for place in places:
         settings.check_prompts(prompts_of(place))
     preferences.engine_python()
@@ -124,9 +126,9 @@ def edit_selection(
         for number in range(variations):
             job = queue_job(place, export, seed=scene.delta_strip.seed + number)
             if is_test:
-                job.title += " · test"
+                job.title += " · " + iface_("test")
             if variations > 1:
-                job.title += f" · seed {job.job.seed}"
+                job.title += " · " + iface_("seed {seed}", seed=job.job.seed)
             queued.append(job)
     return queued
 
@@ -176,8 +178,12 @@ def queue_job(place: strips.Place, export: Export, *, seed: int | None = None) -
         recovery.follow_file(folder)
     except OSError as error:
         raise StorageError(
-            f"The job cannot be written to {root}: {error.strerror or error}.",
-            hint="Choose another results folder in the preferences.",
+            rpt_(
+                "The job cannot be written to {folder}: {reason}.",
+                folder=root,
+                reason=error.strerror or error,
+            ),
+            hint=rpt_("Choose another results folder in the preferences."),
         ) from error
     queued = jobs.QueuedJob(folder, strip.name, job, lock, warnings=list(export.warnings))
     jobs.queue.add(queued)

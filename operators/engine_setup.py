@@ -15,6 +15,7 @@ from .. import preferences
 from ..engine.errors import EngineError, EnvironmentSetupError
 from . import jobs
 from .setup_task import machine, setup
+from .words import n_, rpt_
 
 if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
     from ..engine.environment import EnvironmentSpec, EnvironmentState
@@ -72,7 +73,7 @@ def install(spec: EnvironmentSpec, *, is_chosen: bool, must_repair: bool) -> Env
     spec = _decided(spec, is_chosen)
     work = repair if must_repair else create
     state = work(spec, on_line=setup.show, cancel=setup.cancel)
-    setup.outcome = "The engine is installed, and has passed its test edit."
+    setup.outcome = n_("The engine is installed, and has passed its test edit.")
     return state
 
 
@@ -105,7 +106,7 @@ def check(root: Path | None, python: Path, device: Device) -> EnvironmentState |
         state = verify(root, preferences.LOCKS, is_deep=True)
         setup.state, setup.root = state, root
         if not state.is_ready:
-            raise EnvironmentSetupError(" ".join(state.problems), hint="Repair the engine.")
+            raise EnvironmentSetupError(" ".join(state.problems), hint=rpt_("Repair the engine."))
     setup.show("Testing the engine with a tiny edit.")
     setup.outcome = tiny_edit(python, setup.show, setup.cancel, device=device)
     setup.show(setup.outcome)
@@ -127,7 +128,7 @@ def take_away(root: Path) -> EnvironmentState:
 
     setup.show(f"Removing {root}.")
     remove(root)
-    setup.outcome = "The engine was removed."
+    setup.outcome = n_("The engine was removed.")
     return verify(root, preferences.LOCKS)
 
 
@@ -171,23 +172,26 @@ def status_line() -> tuple[str, bool]:
     try:
         python = preferences.engine_python()
     except EngineError as error:
-        return error.message, False
+        return rpt_(error.message), False
     if preferences.is_managed():
         state = known_state()
         if state.status == "outdated":
-            return "The engine was made for another version of Delta Strip: install it.", False
+            text = rpt_("The engine was made for another version of Delta Strip: install it.")
+            return text, False
         if not state.is_ready:
-            return f"The engine is damaged: {' '.join(state.problems)} Repair it.", False
+            problems = " ".join(state.problems)
+            return rpt_("The engine is damaged: {problems} Repair it.", problems=problems), False
     named = os.environ.get(preferences.PYTHON_VARIABLE)
     origin = f" ({preferences.PYTHON_VARIABLE})" if named and Path(named) == python else ""
-    return f"Engine: {python}{origin}", True
+    return rpt_("Engine: {python}", python=f"{python}{origin}"), True
 
 
 def why_no_setup() -> str:
     """Why the engine cannot be set up now; empty when it can."""
     if setup.is_running:
-        return "The engine is being set up"
-    return "Edits are running: wait for them, or cancel them" if jobs.queue.is_busy else ""
+        return rpt_("The engine is being set up")
+    is_busy = jobs.queue.is_busy
+    return rpt_("Edits are running: wait for them, or cancel them") if is_busy else ""
 
 
 def start_saving(folder: Path) -> None:
@@ -237,4 +241,5 @@ def start_removal() -> None:
 
 def why_blocked() -> str:
     """Why no edit may begin now; empty when one may."""
-    return "The engine is being set up." if setup.is_running and setup.changes_engine else ""
+    is_blocked = setup.is_running and setup.changes_engine
+    return rpt_("The engine is being set up.") if is_blocked else ""

@@ -23,6 +23,7 @@ from ..engine.errors import EngineError
 from ..engine.protocol import Cancelled, Done, Failure, Message, Ready
 from . import background_render, result_import, timings
 from .queued_job import ACTIVE, QueuedJob
+from .words import rpt_
 
 if TYPE_CHECKING:
     from ..engine.client import EngineProcess
@@ -83,10 +84,11 @@ class Queue:
         except EngineError as error:
             self._fail(error.message, error.hint)
         except OSError as error:
-            self._fail(f"A file or program cannot be used: {error}.")
+            self._fail(rpt_("A file or program cannot be used: {reason}.", reason=error))
         except Exception as error:  # noqa: BLE001 - Blender drops a timer that raises, for ever
             traceback.print_exc()
-            self._fail(f"Something unexpected happened: {type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            self._fail(rpt_("Something unexpected happened: {reason}", reason=reason))
 
     def cancel(self, job: QueuedJob) -> None:
         """Stop a job; what it has done so far stays in its folder."""
@@ -107,7 +109,7 @@ class Queue:
         self.engine, self.device, self.backbone, self.engine_problem = None, "", "", ""
         for job in self.jobs:
             if job.state == "running":
-                job.end("failed", "The engine was stopped.", "Resume the job.")
+                job.end("failed", rpt_("The engine was stopped."), rpt_("Resume the job."))
 
     def shut_down(self) -> None:
         """End everything that runs; waiting jobs are offered again at the next start."""
@@ -164,12 +166,14 @@ class Queue:
         if placement is not None:
             name = result_import.import_result(job.folder, job.job, placement)
         if name is None:
-            where = Path(placement.blend).name if placement and placement.blend else ""
-            job.end(
-                "failed",
-                "The edit is finished, but its strip is not in the open file.",
-                f"It waits in Results. Open {where or 'its file'} to insert it above its strip.",
-            )
+            hint = rpt_("It waits in Results. Open its file to insert it above its strip.")
+            if placement and placement.blend:
+                file = Path(placement.blend).name
+                hint = rpt_(
+                    "It waits in Results. Open {file} to insert it above its strip.", file=file
+                )
+            text = rpt_("The edit is finished, but its strip is not in the open file.")
+            job.end("failed", text, hint)
             return
         job_store.mark_imported(job.folder)
         if job.is_whole_run:

@@ -10,6 +10,7 @@ import bpy
 from ..engine.errors import MaskError
 from . import strips
 from .source_export import coverage_gap
+from .words import rpt_
 
 
 def remember_strip(settings: Any, _context: Any) -> None:
@@ -75,8 +76,8 @@ def mask_place(scene: Any) -> strips.Place | None:
     place = place or strips.find_named(scene, settings.mask_strip)
     if place is None:
         raise MaskError(
-            f"There is no mask strip “{settings.mask_strip}”.",
-            hint="Choose another one, or leave the field empty.",
+            rpt_("There is no mask strip “{name}”.", name=settings.mask_strip),
+            hint=rpt_("Choose another one, or leave the field empty."),
         )
     return place
 

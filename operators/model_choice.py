@@ -16,6 +16,7 @@ from ..engine.errors import EngineError
 from ..engine.job import EditSettings
 from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from ..engine.registry import DEFAULT_BACKBONE, BackboneCard, as_card, find_backbone
+from .words import rpt_
 
 if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
     from ..engine.model_library import ModelEntry, ModelLibrary
@@ -43,7 +44,9 @@ class KnownModels:
             try:
                 self._library = read_library(library_file())
             except EngineError as error:
-                self.problem = f"The list of model folders is lost, add them again. {error}"
+                self.problem = rpt_(
+                    "The list of model folders is lost, add them again. {error}", error=error
+                )
                 self._library = ModelLibrary()
         return self._library
 
@@ -156,7 +159,7 @@ def problem_of(entry: ModelEntry) -> str:
     from ..engine.model_library import card_of, check_there
 
     if entry.problem or entry.card is None:
-        return entry.problem or "Nobody looked at it."
+        return entry.problem or rpt_("Nobody looked at it.")
     try:
         check_there(card_of(entry, entry.card.kind))
     except EngineError as error:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import BoolProperty, StringProperty
 
 from .. import preferences
@@ -21,6 +20,7 @@ from .model_choice import known
 from .model_look import look
 from .model_section import draw_models
 from .setup_task import watched
+from .words import rpt_
 
 
 def _finish(operator: Any, folder: Path) -> set[str]:
@@ -106,8 +106,8 @@ edits from now on"""
         known.keep(known.library.without(self.folder), model_choice.library_file())
         if preferences.get_preferences().model == self.folder:
             _choose("")
-            text = rpt_("{model} edits from now on.")
-            self.report({"INFO"}, text.format(model=model_choice.demo_card().title))
+            title = model_choice.demo_card().title
+            self.report({"INFO"}, rpt_("{model} edits from now on.", model=title))
         return {"FINISHED"}
 
 

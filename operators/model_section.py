@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpy.app.translations import pgettext_iface as iface_
-
 from ..engine.errors import EngineError
 from ..engine.model_folder import IMAGE_KIND
 from . import model_choice
 from .model_choice import known, problem_of
 from .model_look import look
 from .storage import megabytes
+from .words import iface_
 from .wrapped_text import draw_text
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def draw_models(layout: Any) -> None:
     if known.problem:
         draw_text(layout, known.problem, icon="ERROR")
     if look.works():
-        text = iface_("Looking at every file of {folder}…").format(folder=look.folder)
+        text = iface_("Looking at every file of {folder}…", folder=look.folder)
         draw_text(layout, text, icon="SORTTIME")
     layout.operator("delta_strip.add_model_folder", icon="ADD")
 
@@ -52,9 +51,9 @@ def _draw_entry(layout: Any, entry: ModelEntry, *, is_chosen: bool) -> None:
     text = " · ".join(filter(None, facts))
     if is_chosen or (not problem and not is_image):
         _draw_choice(row, entry.folder, is_chosen=is_chosen)
-        row.label(text=text, icon="ERROR" if problem else "NONE")
+        row.label(text=text, icon="ERROR" if problem else "NONE", translate=False)
     else:
-        row.label(text=text, icon="ERROR" if problem else "IMAGE_DATA")
+        row.label(text=text, icon="ERROR" if problem else "IMAGE_DATA", translate=False)
     verify = row.operator("delta_strip.verify_model_folder", text="", icon="VIEWZOOM")
     verify.folder = entry.folder
     remove = row.operator("delta_strip.remove_model_folder", text="", icon="X")

@@ -13,16 +13,6 @@ from ..engine.protocol import Message, Notice, Preview, Progress, Stage
 
 State = Literal["waiting", "exporting", "running", "importing", "done", "failed", "cancelled"]
 ACTIVE: tuple[State, ...] = ("exporting", "running", "importing")
-VERBS = {
-    "waiting": "Waiting",
-    "exporting": "Rendering the strip",
-    "importing": "Inserting",
-    "loading": "Loading the model",
-    "encoding": "Encoding",
-    "editing": "Editing",
-    "decoding": "Decoding",
-    "writing": "Writing",
-}
 # Share of the whole that a stage ends at, for one bar; it is full only when the strip is there.
 _STAGE_SHARES = {
     "loading": (0.0, 0.05),
@@ -99,4 +89,5 @@ class QueuedJob:
     def end(self, state: State, message: str = "", hint: str = "") -> None:
         """The job is over for this queue; its folder is free for others."""
         self.state, self.message, self.hint = state, message, hint
+        self.is_cancelling = False
         self.lock.release()

@@ -21,6 +21,7 @@ from ..engine.errors import EngineError, InvalidJobError
 from ..engine.job import LEAST_AREA_SCALE
 from ..engine.schema import dumps
 from . import jobs, result_import
+from .words import rpt_
 
 _ROOTS = "job_folders.txt"
 SMALLER_STILL = 0.25
@@ -84,12 +85,12 @@ def resume(folder: Path) -> jobs.QueuedJob:
     job = job_store.load(folder)
     placement = result_import.load_placement(folder)
     if placement is None:
-        raise InvalidJobError(f"{folder} was not made by Blender.")
+        raise InvalidJobError(rpt_("{folder} was not made by Blender.", folder=folder))
     if job_store.state(folder) != "done":
         preferences.engine_python()  # says at once when the engine is not installed
     lock = job_store.claim(folder)
     if lock is None:
-        raise InvalidJobError("Another Blender is working on this job.", hint="Look there.")
+        raise _in_use(rpt_("Look there."))
     queued = jobs.QueuedJob(folder, placement.strip_name, job, lock)
     jobs.queue.add(queued)
     scan()
@@ -105,7 +106,7 @@ def resume_smaller(folder: Path) -> jobs.QueuedJob:
     job = job_store.load(folder)
     lock = job_store.claim(folder)
     if lock is None:
-        raise InvalidJobError("Another Blender is working on this job.", hint="Look there.")
+        raise _in_use(rpt_("Look there."))
     try:
         scale = max(job.area_scale * SMALLER_STILL, LEAST_AREA_SCALE)
         smaller = dumps(replace(job, area_scale=scale), indent=1) + "\n"
@@ -124,12 +125,17 @@ def discard(folder: Path) -> None:
     job_store.state(folder)  # raises when this is no job folder
     lock = job_store.claim(folder)
     if lock is None:
-        raise InvalidJobError("Another Blender is working on this job.", hint="Cancel it first.")
+        raise _in_use(rpt_("Cancel it first."))
     lock.release()
     if not job_store.remove(folder):
-        raise InvalidJobError(f"{folder} cannot be deleted.", hint="Delete it by hand.")
+        text = rpt_("{folder} cannot be deleted.", folder=folder)
+        raise InvalidJobError(text, hint=rpt_("Delete it by hand."))
     jobs.queue.jobs = [job for job in jobs.queue.jobs if job.folder != folder]
     scan()
+
+
+def _in_use(hint: str) -> InvalidJobError:
+    return InvalidJobError(rpt_("Another Blender is working on this job."), hint=hint)
 
 
 def scan_quietly() -> None:

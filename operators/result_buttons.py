@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
-from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import BoolProperty, StringProperty
 
 from ..engine import job_store
 from ..engine.errors import EngineError, InvalidJobError
 from . import jobs, recovery, result_import, results, settings_reuse, strips
+from .words import rpt_
 
 
 class ResultOperator:
@@ -34,7 +34,8 @@ class ResultOperator:
             return Path(self.job)
         result = results.chosen_result()
         if result is None:
-            raise InvalidJobError("No result is chosen.", hint="Choose one in the list of results.")
+            hint = rpt_("Choose one in the list of results.")
+            raise InvalidJobError(rpt_("No result is chosen."), hint=hint)
         return result.folder
 
     def act(self, context: Any) -> str:
@@ -81,7 +82,7 @@ class DELTA_STRIP_OT_insert_result(ResultOperator, bpy.types.Operator):
         scene = strips.sequencer_scene(context)
         name = results.insert(self.folder, scene, is_source_muted=self.mute_source)
         recovery.scan_quietly()
-        return rpt_("Inserted “{name}”.").format(name=name)
+        return rpt_("Inserted “{name}”.", name=name)
 
 
 class DELTA_STRIP_OT_reuse_settings(ResultOperator, bpy.types.Operator):
@@ -111,7 +112,7 @@ class DELTA_STRIP_OT_reveal_result(ResultOperator, bpy.types.Operator):
         """Open it in the desktop's own program."""
         folder = self.folder
         if not folder.is_dir():
-            raise InvalidJobError(f"{folder} does not exist any more.")
+            raise InvalidJobError(rpt_("{folder} does not exist any more.", folder=folder))
         bpy.ops.wm.path_open(filepath=str(folder))
         return ""
 

@@ -20,6 +20,7 @@ from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from ..engine.job import EditJob
 from . import strips
+from .words import rpt_
 
 PLACEMENT = "blender.json"
 FRAMES_FOLDER = "frames"
@@ -108,9 +109,13 @@ def find_frames(job_folder: Path, job: EditJob) -> list[str]:
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise MediaError(
-            f"{len(missing)} of {job.frame_count} edited frames are missing, the first is "
-            f"{missing[0]}.",
-            hint="Resume the job.",
+            rpt_(
+                "{missing} of {count} edited frames are missing, the first is {file}.",
+                missing=len(missing),
+                count=job.frame_count,
+                file=missing[0],
+            ),
+            hint=rpt_("Resume the job."),
         )
     return [str(path) for path in paths]
 
@@ -160,7 +165,8 @@ def import_at_playhead(job_folder: Path, job: EditJob, placement: Placement, sce
         start = scene.frame_current
         channel = strips.free_channel(container, 0, start, start + len(paths))
         if channel is None:
-            raise MediaError(f"No channel is free at frame {start}.", hint="Free one.")
+            text = rpt_("No channel is free at frame {frame}.", frame=start)
+            raise MediaError(text, hint=rpt_("Free one."))
         name = result_name(placement.strip_name, job)
         strip = strips.new_image(container, name=name, paths=paths, channel=channel, start=start)
         label(strip, job, placement, job_folder)
@@ -189,8 +195,12 @@ def insert(
     channel = strips.free_channel(place.container, source.channel, start, start + len(paths))
     if channel is None:
         raise MediaError(
-            f"No channel above “{source.name}” is free at frame {start}.",
-            hint="Free one above it, then insert the result from the list.",
+            rpt_(
+                "No channel above “{strip}” is free at frame {frame}.",
+                strip=source.name,
+                frame=start,
+            ),
+            hint=rpt_("Free one above it, then insert the result from the list."),
         )
     name = result_name(source.name, job)
     strip = strips.new_image(place.container, name=name, paths=paths, channel=channel, start=start)

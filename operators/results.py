@@ -2,7 +2,7 @@
 """Blender (imports bpy, never torch): the list of finished edits, and the work of its buttons.
 
 A result is a job folder with its result.json. The list is read when a file is opened, when a job
-ends and on request, never while drawing.
+ends and on request, never while drawing; many folders a few at a time, because each takes 2 ms.
 """
 
 # Blender's properties are annotations that call a function; no type checker knows that.
@@ -10,6 +10,7 @@ ends and on request, never while drawing.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from ..engine import job_store
 from ..engine.errors import EngineError, InvalidJobError
 from ..engine.job import EditJob
 from . import jobs, recovery, result_import, source_files, strips
+from .words import rpt_
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Result:
 
 found: dict[str, Result] = {}
 """By folder, newest first."""
+_read_before: dict[Path, tuple[float, Result | None]] = {}
+_SLICE_SECONDS = 0.02
 on_request: list[Callable[[], None]] = []
 """Called when the editor asks to look again."""
 
@@ -74,9 +78,7 @@ def refresh() -> None:
     Raises:
         EngineError: A folder cannot be read.
     """
-    roots = [*recovery.known_roots(), preferences.jobs_root(bpy.data.filepath)]
-    folders = dict.fromkeys(f for root in roots for f in job_store.list_jobs(root))
-    results = [result for folder in folders if (result := _read(folder)) is not None]
+    results = [result for folder in _folders() if (result := _read(folder)) is not None]
     results.sort(key=lambda result: result.finished, reverse=True)
     if list(found.values()) == results:
         return
@@ -86,21 +88,41 @@ def refresh() -> None:
     _fill_list(chosen)
 
 
+def _folders() -> dict[Path, None]:
+    roots = [*recovery.known_roots(), preferences.jobs_root(bpy.data.filepath)]
+    return dict.fromkeys(folder for root in roots for folder in job_store.list_jobs(root))
+
+
+def read_a_few() -> float | None:
+    """A tick of the first `refresh`; returns the seconds to the next one, None at the end."""
+    began = time.monotonic()
+    try:
+        for folder in _folders():
+            _read(folder)
+            if time.monotonic() - began > _SLICE_SECONDS:
+                return 0.01
+    except EngineError as error:
+        print(f"Delta Strip: {error}")
+        return None
+    refresh_quietly()
+    return None
+
+
 def _read(folder: Path) -> Result | None:
     """What a folder says; None when there is no result in it, or none that Blender made."""
     try:
         finished = (folder / job_store.RESULT).stat().st_mtime
     except OSError:
         return None
-    known = found.get(str(folder))
-    if known is not None and known.finished == finished:
-        return known  # nothing in the folder of a finished job changes
-    placement = result_import.load_placement(folder)
-    try:
-        job = job_store.load(folder)
-    except EngineError:
-        return None  # of another version
-    return Result(folder, placement.strip_name, job, finished) if placement else None
+    known = _read_before.get(folder)
+    if known is not None and known[0] == finished:
+        return known[1]  # nothing in the folder of a finished job changes
+    result = None
+    if placement := result_import.load_placement(folder):
+        with contextlib.suppress(EngineError):  # of another version
+            result = Result(folder, placement.strip_name, job_store.load(folder), finished)
+    _read_before[folder] = finished, result
+    return result
 
 
 def _fill_list(chosen: Result | None) -> None:
@@ -161,11 +183,12 @@ def insert(folder: Path, scene: Any, *, is_source_muted: bool = False) -> str:
     job = job_store.load(folder)
     placement = result_import.load_placement(folder)
     if placement is None:
-        raise InvalidJobError(f"{folder} was not made by Blender.")
+        raise InvalidJobError(rpt_("{folder} was not made by Blender.", folder=folder))
     lock = job_store.claim(folder)
     if lock is None:
         raise InvalidJobError(
-            "A queue is about to insert this result itself.", hint="Wait a moment, or look there."
+            rpt_("A queue is about to insert this result itself."),
+            hint=rpt_("Wait a moment, or look there."),
         )
     try:
         name = result_import.import_result(
@@ -185,8 +208,8 @@ def delete(folder: Path) -> None:
     """
     if shown := strips_showing(folder):
         raise InvalidJobError(
-            f"“{shown[0].strip.name}” shows these frames.",
-            hint="Delete that strip first, and then the result.",
+            rpt_("“{strip}” shows these frames.", strip=shown[0].strip.name),
+            hint=rpt_("Delete that strip first, and then the result."),
         )
     recovery.discard(folder)
     refresh()
@@ -195,7 +218,10 @@ def delete(folder: Path) -> None:
 @persistent
 def _after_load(_path: Any) -> None:
     found.clear()  # the list of the file that was open is gone with its window manager
-    refresh_quietly()
+    if bpy.app.background:
+        refresh_quietly()
+    elif not bpy.app.timers.is_registered(read_a_few):
+        bpy.app.timers.register(read_a_few)
 
 
 CLASSES = (DELTA_STRIP_PG_result, DELTA_STRIP_PG_results)
@@ -210,16 +236,17 @@ def register() -> None:
     bpy.app.handlers.load_post.append(_after_load)
     jobs.after_end.append(refresh_quietly)
     if not bpy.app.background:
-        bpy.app.timers.register(refresh_quietly, first_interval=0.6)
+        bpy.app.timers.register(read_a_few, first_interval=0.6)
 
 
 def unregister() -> None:
     """Undo `register`."""
-    if bpy.app.timers.is_registered(refresh_quietly):
-        bpy.app.timers.unregister(refresh_quietly)
+    if bpy.app.timers.is_registered(read_a_few):
+        bpy.app.timers.unregister(read_a_few)
     jobs.after_end.remove(refresh_quietly)
     bpy.app.handlers.load_post.remove(_after_load)
     del bpy.types.WindowManager.delta_strip_results  # pyright: ignore[reportAttributeAccessIssue]
     found.clear()
+    _read_before.clear()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

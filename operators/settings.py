@@ -29,6 +29,7 @@ from ..engine.schema import field_info
 from ..engine.working_size import PlannedSize, plan_size
 from . import mask_choice, method_fields, model_choice
 from .source_export import Export
+from .words import rpt_
 
 _STRENGTH = field_info(EditSettings, "strength")
 _FEATHER = field_info(Mask, "feather_px")
@@ -182,12 +183,12 @@ def check_prompts(prompts: tuple[str, str]) -> None:
     Args:
         prompts: Source and target.
     """
+    problems = (rpt_("The source prompt is empty."), rpt_("The target prompt is empty."))
     examples = ("a red ball", "a blue ball")
-    for name, prompt, example in zip(("source", "target"), prompts, examples, strict=True):
+    for problem, prompt, example in zip(problems, prompts, examples, strict=True):
         if not prompt.strip():
-            raise InvalidJobError(
-                f"The {name} prompt is empty.", hint=f"Write a few words, e.g. “{example}”."
-            )
+            hint = rpt_("Write a few words, e.g. “{example}”.", example=example)
+            raise InvalidJobError(problem, hint=hint)
 
 
 def to_job(

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpy.app.translations import pgettext_rpt as rpt_
-
 from ..engine.job import EditJob
 from . import mask_choice, method_fields, model_choice, settings
+from .words import rpt_
 
 
 def apply(scene: Any, job: EditJob, mask_key: str = "", mask_kind: str = "strip") -> list[str]:
@@ -30,13 +29,17 @@ def apply(scene: Any, job: EditJob, mask_key: str = "", mask_kind: str = "strip"
     method_fields.take_over(panel, job.settings)
     if (chosen := model_choice.chosen_name()) != job.backbone:
         model, other = model_choice.title_of(job.backbone), model_choice.title_of(chosen)
-        text = rpt_("It was edited with the model {model}; {other} is chosen now.")
-        notes.append(text.format(model=model, other=other))
+        notes.append(
+            rpt_(
+                "It was edited with the model {model}; {other} is chosen now.",
+                model=model,
+                other=other,
+            )
+        )
     panel.area_scale = job.area_scale
     panel.seed = min(job.seed, settings.SEED_MAX)
     if panel.seed != job.seed:
-        text = rpt_("Its seed {seed} is more than the panel can hold.")
-        notes.append(text.format(seed=job.seed))
+        notes.append(rpt_("Its seed {seed} is more than the panel can hold.", seed=job.seed))
     is_there = mask_choice.choose(scene, mask_kind, mask_key)
     if job.mask is not None:
         if mask_kind == "strip":

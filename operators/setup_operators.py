@@ -20,6 +20,7 @@ from ..engine.errors import EngineError
 from . import engine_setup
 from .setup_section import OFFLINE, draw_engine, draw_plan
 from .setup_task import machine, setup, stop
+from .words import rpt_
 
 
 class _SetupOperator:
@@ -32,7 +33,7 @@ class _SetupOperator:
         """A reason is shown on the disabled button."""
         reason = engine_setup.why_no_setup()
         if not reason and cls.needs_network and not bpy.app.online_access:
-            reason = OFFLINE
+            reason = rpt_(OFFLINE)
         if reason:
             cls.poll_message_set(reason)  # type: ignore[attr-defined]
         return not reason

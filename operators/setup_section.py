@@ -10,13 +10,14 @@ import bpy
 from .. import preferences
 from . import engine_setup
 from .setup_task import machine, setup
+from .words import iface_, n_
 from .wrapped_text import draw_text
 
 if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
     from ..engine.environment import EnvironmentState
     from ..engine.install_plan import InstallPlan
 
-OFFLINE = "Online access is off in Blender's preferences"
+OFFLINE = n_("Online access is off in Blender's preferences")
 _DIALOG_PX = 570  # of Blender's dialogs in setup_operators, which have a smaller margin
 
 
@@ -29,7 +30,7 @@ def draw_plan(layout: Any, plan: InstallPlan) -> None:
     for problem in plan.problems:
         draw_text(layout, problem, icon="ERROR", width=_DIALOG_PX)
     if engine_setup.known_state().is_ready:
-        text = "The engine that you have stays until the new one has passed its test."
+        text = iface_("The engine that you have stays until the new one has passed its test.")
         draw_text(layout, text, icon="DOT", width=_DIALOG_PX)
 
 
@@ -45,7 +46,7 @@ def draw_engine(layout: Any) -> None:
     if is_ready and preferences.is_managed() and (state := engine_setup.known_state()).is_ready:
         draw_text(column, describe(state), icon="BLANK1")
     if preferences.is_managed() and engine_setup.was_interrupted():
-        text = (
+        text = iface_(
             "The last installation was interrupted. Install again to go on: packages that had "
             "been downloaded are not downloaded again."
         )
@@ -55,14 +56,14 @@ def draw_engine(layout: Any) -> None:
     if setup.problem:
         draw_text(column.box(), setup.problem, icon="ERROR")
     elif setup.outcome:
-        draw_text(column, setup.outcome, icon="CHECKMARK")
+        draw_text(column, iface_(setup.outcome), icon="CHECKMARK")
     _draw_buttons(column)
 
 
 def describe(state: EnvironmentState) -> str:
     """Build, versions and size of an environment."""
     torch = state.packages.get("torch", "")
-    build = "CUDA build" if state.flavour == "cuda" else "processor build"
+    build = iface_("CUDA build") if state.flavour == "cuda" else iface_("processor build")
     size = f" · {state.bytes / 1e9:.1f} GB" if state.bytes else ""
     return f"torch {torch}, {build} · Python {state.python_version}{size}"
 
@@ -88,7 +89,8 @@ def _draw_buttons(layout: Any) -> None:
         row.operator("delta_strip.install_engine_folder", icon="FILE_FOLDER")
         row.operator("delta_strip.save_engine_packages", icon="EXPORT")
         if not bpy.app.online_access:
-            draw_text(layout, f"{OFFLINE}: see Network below.", icon="INTERNET_OFFLINE")
+            text = iface_("Online access is off in Blender's preferences: see Network below.")
+            draw_text(layout, text, icon="INTERNET_OFFLINE")
     row = layout.row(align=True)
     if is_there:
         row.operator("delta_strip.verify_engine", icon="VIEWZOOM")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ..engine.errors import CancelledError, EngineError
+from .words import n_
 
 if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
     from ..engine.environment import EnvironmentState
@@ -88,7 +89,7 @@ class Setup:
             self.state = work() or self.state
         except CancelledError:
             self.show("Cancelled.")
-            self.outcome = "Cancelled. What worked before still does."
+            self.outcome = n_("Cancelled. What worked before still does.")
         except EngineError as error:
             self.problem = str(error)
         except OSError as error:

@@ -16,15 +16,20 @@ from typing import Any, Literal
 from ..engine.errors import InvalidJobError, MaskError
 from ..engine.job import Media
 from . import strips
-from .source_files import absolute, check_files, foreign_kind, frame_map, unreadable
+from .source_files import absolute, check_files, frame_map, lost_brightness, unreadable
+from .words import n_, rpt_
 
 SOURCE_FOLDER = "source"
 MASK_FOLDER = "mask"
 _NO_PICTURE = {
-    "SOUND": "a sound strip has no picture to edit",
-    "ADJUSTMENT": "an adjustment layer has no picture of its own",
-    "MULTICAM": "a multicam selector has no picture of its own",
+    "SOUND": n_("a sound strip has no picture to edit"),
+    "ADJUSTMENT": n_("an adjustment layer has no picture of its own"),
+    "MULTICAM": n_("a multicam selector has no picture of its own"),
 }
+_PLACED = n_(
+    "“{mask}” is placed differently from “{strip}”: both are edited as the scene shows them, at "
+    "{size} px."
+)
 
 
 @dataclass(frozen=True)
@@ -107,16 +112,13 @@ def plan_export(
         is_media_space=is_media_space,
         has_alpha=True,  # what the strip leaves open must not cover the strips below its result
     )
-    warnings = _lost_brightness(place.strip)
+    warnings = lost_brightness(place.strip)
     if mask is None:
         return Export(source, None, is_media_space, shown.start, tuple(warnings))
     name = mask if isinstance(mask, str) else mask.strip.name
     if not is_media_space and has_media_space(place.strip):
-        width, height = strips.scene_size(place.scene)
-        warnings.append(
-            f"“{name}” is placed differently from “{place.strip.name}”: "
-            f"both are edited as the scene shows them, at {width}×{height} px."
-        )
+        size = "{}×{}".format(*strips.scene_size(place.scene))
+        warnings.append(rpt_(_PLACED, mask=name, strip=place.strip.name, size=size))
     if isinstance(mask, str):
         clip = make_mask_clip(mask, place.scene, shown)
     else:
@@ -132,24 +134,16 @@ def plan_export(
     return Export(source, clip, is_media_space, shown.start, tuple(warnings))
 
 
-def _lost_brightness(strip: Any) -> list[str]:
-    kind = foreign_kind(strip)
-    if not kind:
-        return []
-    return [
-        f"“{strip.name}” holds {kind} pictures: the edit is made in 8-bit sRGB, "
-        "brightness beyond white is lost."
-    ]
-
-
 def coverage_gap(mask: strips.Place, frames: range) -> str:
     """What to say about a mask strip that does not cover these frames; empty when it does."""
     span = range(strips.left(mask.strip), strips.right(mask.strip))
     if span.start <= frames.start and frames.stop <= span.stop:
         return ""
-    return (
-        f"“{mask.strip.name}” covers frames {span[0]}–{span[-1]} of {frames[0]}–{frames[-1]}: "
-        "its first or last frame is held."
+    return rpt_(
+        "“{mask}” covers frames {covered} of {wanted}: its first or last frame is held.",
+        mask=mask.strip.name,
+        covered=f"{span[0]}–{span[-1]}",
+        wanted=f"{frames[0]}–{frames[-1]}",
     )
 
 
@@ -169,17 +163,26 @@ def check_strip(place: strips.Place, *, is_quick: bool = False) -> None:
     strip = place.strip
     if strip.type in _NO_PICTURE:
         raise InvalidJobError(
-            f"“{strip.name}” cannot be edited: {_NO_PICTURE[strip.type]}.",
-            hint="Select a movie, image, scene, meta or effect strip.",
+            rpt_(
+                "“{strip}” cannot be edited: {reason}.",
+                strip=strip.name,
+                reason=rpt_(_NO_PICTURE[strip.type]),
+            ),
+            hint=rpt_("Select a movie, image, scene, meta or effect strip."),
         )
     if place.is_locked:
         raise InvalidJobError(
-            f"“{strip.name}” or its channel {strip.channel} is locked.",
-            hint="Unlock it, or select another strip.",
+            rpt_(
+                "“{strip}” or its channel {channel} is locked.",
+                strip=strip.name,
+                channel=strip.channel,
+            ),
+            hint=rpt_("Unlock it, or select another strip."),
         )
     if strips.right(strip) <= strips.left(strip):
         raise InvalidJobError(
-            f"“{strip.name}” shows 0 frames.", hint="Make it at least one frame long."
+            rpt_("“{strip}” shows 0 frames.", strip=strip.name),
+            hint=rpt_("Make it at least one frame long."),
         )
     check_files(strip, is_quick=is_quick)
 
@@ -188,13 +191,17 @@ def check_mask(place: strips.Place, mask: strips.Place, channel: Literal["luma",
     """Refuse a mask strip that cannot be a mask for this strip."""
     if mask.strip == place.strip and channel != "alpha":
         raise MaskError(
-            f"“{mask.strip.name}” is both the clip and its mask.",
-            hint="Choose another mask strip, or leave the field empty.",
+            rpt_("“{strip}” is both the clip and its mask.", strip=mask.strip.name),
+            hint=rpt_("Choose another mask strip, or leave the field empty."),
         )
     if mask.strip.type in _NO_PICTURE:
         raise MaskError(
-            f"“{mask.strip.name}” cannot be a mask: {_NO_PICTURE[mask.strip.type]}.",
-            hint="Choose a strip with a picture, or leave the field empty.",
+            rpt_(
+                "“{strip}” cannot be a mask: {reason}.",
+                strip=mask.strip.name,
+                reason=rpt_(_NO_PICTURE[mask.strip.type]),
+            ),
+            hint=rpt_("Choose a strip with a picture, or leave the field empty."),
         )
     check_files(mask.strip)
 

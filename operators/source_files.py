@@ -10,6 +10,7 @@ import bpy
 
 from ..engine.errors import MediaError
 from . import movie_timing, strips
+from .words import rpt_
 
 ENGINE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".tga")
 """Pictures the engine reads itself: `IMAGE_SUFFIXES` of engine/video/images.py."""
@@ -31,8 +32,10 @@ def check_files(strip: Any, *, is_quick: bool = False) -> None:
     for path in media_paths(strip, ends_only=is_quick):
         if not path.is_file():
             raise MediaError(
-                f"“{strip.name}” cannot be read: {path} does not exist.",
-                hint="Find the missing file (File > External Data), or select another strip.",
+                rpt_(
+                    "“{strip}” cannot be read: {file} does not exist.", strip=strip.name, file=path
+                ),
+                hint=rpt_("Find the missing file (File > External Data), or select another strip."),
             )
 
 
@@ -79,3 +82,17 @@ def unreadable(strip: Any) -> str:
         return "its frame rate varies"
     kind = foreign_kind(strip)
     return f"its pictures are {kind}" if kind else ""
+
+
+def lost_brightness(strip: Any) -> list[str]:
+    """What to say about pictures of more than 8 bits; empty for others."""
+    kind = foreign_kind(strip)
+    if not kind:
+        return []
+    text = rpt_(
+        "“{strip}” holds {kind} pictures: the edit is made in 8-bit sRGB, "
+        "brightness beyond white is lost.",
+        strip=strip.name,
+        kind=kind,
+    )
+    return [text]

@@ -15,6 +15,7 @@ import bpy
 from .. import preferences
 from . import jobs, recovery
 from .setup_task import start_showing, watched
+from .words import iface_, rpt_
 from .wrapped_text import draw_text
 
 
@@ -24,7 +25,7 @@ class Storage:
     def __init__(self) -> None:
         self.bytes = 0
         self.count = 0
-        self.outcome = ""
+        self.removed: int | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -67,7 +68,7 @@ class Storage:
         from ..engine.job_cleaning import clean
 
         cleaned = clean(roots, keep_bytes=keep_bytes)
-        self.outcome = f"Removed {megabytes(cleaned.bytes)}." if cleaned.folders else ""
+        self.removed = cleaned.bytes if cleaned.folders else None
         self._measure(roots)
 
 
@@ -93,10 +94,16 @@ def draw_results(layout: Any) -> None:
     row.operator("delta_strip.clean", icon="BRUSH_DATA")
     row.operator("delta_strip.measure_results", text="", icon="FILE_REFRESH")
     if storage.works():
-        text = "Looking at the job folders…"
+        text = iface_("Looking at the job folders…")
     else:
-        text = f"Working files: {megabytes(storage.bytes)} in {storage.count} old jobs."
-    draw_text(layout, f"{storage.outcome} {text}".strip())
+        text = iface_(
+            "Working files: {size} in {count} old jobs.",
+            size=megabytes(storage.bytes),
+            count=storage.count,
+        )
+    if storage.removed is not None:
+        text = iface_("Removed {size}.", size=megabytes(storage.removed)) + " " + text
+    draw_text(layout, text)
 
 
 def _roots() -> list[Path]:
@@ -115,9 +122,9 @@ so do jobs that can be resumed"""
         """A reason is shown on the disabled button."""
         reason = ""
         if storage.works():
-            reason = "The job folders are being looked at"
+            reason = rpt_("The job folders are being looked at")
         elif storage.is_known and not storage.count:
-            reason = "There is nothing to remove"
+            reason = rpt_("There is nothing to remove")
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -140,7 +147,7 @@ class DELTA_STRIP_OT_measure_results(bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         """Start the thread."""
-        storage.outcome = ""
+        storage.removed = None
         storage.look()
         return {"FINISHED"}
 

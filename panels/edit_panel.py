@@ -23,6 +23,7 @@ from ..operators import (
 )
 from ..operators.presets import MENU
 from ..operators.settings import planned_size
+from ..operators.words import iface_
 from .model_menus import draw_model
 from .status import duration, status_text
 
@@ -57,11 +58,14 @@ def selection_line(scene: Any) -> str:
     """What would be edited: strips, frames, size."""
     found = clips(scene)
     if not found:
-        return "No strip is selected"
+        return iface_("No strip is selected")
     frames, sizes = sum(frames for frames, _ in found), {size for _, size in found}
-    size = size_text(scene.delta_strip, sizes.pop()) if len(sizes) == 1 else "several sizes"
-    strips_text = "1 strip" if len(found) == 1 else f"{len(found)} strips"
-    return f"{strips_text} · {frames} frame{'' if frames == 1 else 's'} · {size}"
+    is_alike = len(sizes) == 1
+    size = size_text(scene.delta_strip, sizes.pop()) if is_alike else iface_("several sizes")
+    one, count = iface_("1 strip"), len(found)
+    strips_text = one if count == 1 else iface_("{count} strips", count=count)
+    frames_text = iface_("1 frame") if frames == 1 else iface_("{count} frames", count=frames)
+    return f"{strips_text} · {frames_text} · {size}"
 
 
 def time_line(scene: Any) -> str:
@@ -77,8 +81,8 @@ def time_line(scene: Any) -> str:
     except EngineError:
         return ""  # the button says what is wrong
     if seconds is None:
-        return "Time unknown before the first edit like this"
-    return f"Takes about {duration(seconds)}"
+        return iface_("Time unknown before the first edit like this")
+    return iface_("Takes about {time}", time=duration(seconds))
 
 
 def size_text(settings: Any, size: tuple[int, int]) -> str:
@@ -99,14 +103,14 @@ def engine_line() -> tuple[str, str]:
     state = queue.engine.state if queue.engine is not None else "stopped"
     device = f" · {queue.device.upper()}" if queue.device else ""
     if state == "starting":
-        return "Engine is starting", "SORTTIME"
+        return iface_("Engine is starting"), "SORTTIME"
     if state == "busy":
-        return f"Engine is working{device}", "PLAY"
+        return iface_("Engine is working") + device, "PLAY"
     if state == "ready":
-        return f"Engine is ready{device}", "CHECKMARK"
+        return iface_("Engine is ready") + device, "CHECKMARK"
     text, is_ready = engine_setup.status_line()
     if is_ready:
-        return "Engine starts with the first edit", "CHECKMARK"
+        return iface_("Engine starts with the first edit"), "CHECKMARK"
     return text, "ERROR"
 
 
@@ -175,10 +179,11 @@ def draw_prompts(layout: Any, scene: Any) -> None:
     if own is not None and (own.use_own_prompts or len(edit.editable(scene)) > 1):
         split = column.split(factor=0.24)
         split.label(text="")
-        split.prop(own, "use_own_prompts", text=f"Only for “{strip.name}”")
+        text = iface_("Only for “{strip}”", strip=strip.name)
+        split.prop(own, "use_own_prompts", text=text)
     card = model_choice.card_to_show()
     if card is not None and card.note:
-        draw_text(layout, card.note, icon="INFO")
+        draw_text(layout, iface_(card.note), icon="INFO")
 
 
 def draw_preset(layout: Any, scene: Any) -> None:
@@ -232,7 +237,7 @@ def draw_button(layout: Any, scene: Any) -> None:
     count = len(edit.editable(scene))
     column = layout.column()
     column.scale_y = 1.4
-    text = f"Edit {count} Strips" if count > 1 else "Edit Strip"
+    text = iface_("Edit {count} Strips", count=count) if count > 1 else iface_("Edit Strip")
     column.operator("delta_strip.edit", text=text, icon="PLAY")
     row = layout.row(align=True)
     row.operator("delta_strip.test_frames", icon="RENDER_STILL")

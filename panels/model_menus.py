@@ -11,6 +11,7 @@ import bpy
 from ..engine.errors import EngineError
 from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from ..operators import model_choice, strips
+from ..operators.words import iface_
 
 
 def draw_model(layout: Any) -> None:
@@ -69,7 +70,7 @@ class DELTA_STRIP_MT_image_model(bpy.types.Menu):
     def draw(self, context: Any) -> None:
         """Draw the menu."""
         layout: Any = self.layout
-        choices = [("", "The model's own image mode")]
+        choices = [("", iface_("The model's own image mode"))]
         choices += [(entry.folder, entry.title) for entry in model_choice.usable(IMAGE_KIND)]
         chosen = strips.sequencer_scene(context).delta_strip.assd_fields.image_backbone
         draw_choices(layout, "delta_strip.use_image_model", choices, chosen)

@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from ..operators import jobs, recovery
+from ..operators.words import iface_
 from . import live_preview
 from .edit_panel import SequencerPanel, draw_text
 from .status import status_text
@@ -43,8 +44,11 @@ class DELTA_STRIP_PT_queue(SequencerPanel, bpy.types.Panel):
 def draw_job(layout: Any, job: jobs.QueuedJob) -> None:
     """One job: its name, progress or end, and what can be done."""
     row = layout.row(align=True)
-    row.label(text=f"{job.title} → {job.job.target_prompt}", icon=_ICONS.get(job.state, "PLAY"))
-    if job.state == "waiting" and sum(j.state == "waiting" for j in jobs.queue.jobs) > 1:
+    is_waiting = job.state == "waiting"
+    # Beside four buttons there is no room for both: a waiting job has its target below.
+    text = job.title if is_waiting else f"{job.title} → {job.job.target_prompt}"
+    row.label(text=text, icon=_ICONS.get(job.state, "PLAY"), translate=False)
+    if is_waiting and sum(j.state == "waiting" for j in jobs.queue.jobs) > 1:
         for places, icon in ((-1, "TRIA_UP"), (1, "TRIA_DOWN")):
             operator = row.operator("delta_strip.move", text="", icon=icon)
             operator.job, operator.places = str(job.folder), places
@@ -55,9 +59,12 @@ def draw_job(layout: Any, job: jobs.QueuedJob) -> None:
         layout.progress(factor=job.factor, text=status_text(job))
         draw_preview(layout, job)
     elif job.state == "done":
-        layout.label(text=f"In the timeline as “{job.result_name}”", icon="BLANK1")
+        text = iface_("In the timeline as “{name}”", name=job.result_name)
+        draw_text(layout, text, icon="BLANK1")
     elif job.state == "failed":
         draw_failure(layout, job)
+    elif is_waiting:
+        draw_text(layout, f"{status_text(job)} · {job.job.target_prompt}", icon="BLANK1")
     else:
         layout.label(text=status_text(job), icon="BLANK1")
     if job.state in ("failed", "cancelled"):
@@ -85,7 +92,7 @@ def draw_failure(layout: Any, job: jobs.QueuedJob) -> None:
     """What happened in red, and below it what to do."""
     column = layout.column()
     column.alert = True
-    draw_text(column, job.message or "It failed.", icon="BLANK1")
+    draw_text(column, job.message or iface_("It failed."), icon="BLANK1")
     if job.hint:
         draw_text(layout, job.hint, icon="BLANK1")
 
@@ -107,8 +114,8 @@ class DELTA_STRIP_PT_recovery(SequencerPanel, bpy.types.Panel):
         for item in recovery.found:
             column = layout.box().column(align=True)
             column.label(text=item.title, icon="RECOVER_LAST")
-            where = Path(item.blend).name if item.blend else "an unsaved file"
-            draw_text(column, f"not finished · {where}", icon="BLANK1")
+            where = Path(item.blend).name if item.blend else iface_("an unsaved file")
+            draw_text(column, iface_("not finished · {file}", file=where), icon="BLANK1")
             row = column.row(align=True)
             button(row, "delta_strip.resume", item.folder, text="Resume", icon="PLAY")
             button(row, "delta_strip.discard", item.folder, text="Delete", icon="TRASH")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.app.translations import pgettext_iface as iface_
 
 from ..operators import model_choice, result_import, results, settings
+from ..operators.words import iface_
 from ..operators.wrapped_text import LINE_SCALE
 from . import thumbnails
 from .edit_panel import SequencerPanel, draw_text
@@ -34,6 +34,10 @@ class DELTA_STRIP_UL_results(bpy.types.UIList):
         result = results.found.get(item.folder)
         picture = thumbnails.icon(result.picture) if result else 0
         layout.label(text=item.name, icon_value=picture, translate=False)
+        if result:  # variations have all else in common
+            seed = layout.row()
+            seed.alignment = "RIGHT"
+            seed.label(text=iface_("seed {seed}", seed=result.job.seed))
 
 
 class DELTA_STRIP_PT_results(SequencerPanel, bpy.types.Panel):
@@ -67,7 +71,7 @@ def draw_result(layout: Any, result: results.Result) -> None:
     has_source = placement is not None and result_import.look_up_source(placement) is not None
     draw_buttons(layout.column(align=True), result.folder, has_source=has_source)
     if shown := results.strips_showing(result.folder):
-        text = iface_("In the timeline as “{name}”").format(name=shown[0].strip.name)
+        text = iface_("In the timeline as “{name}”", name=shown[0].strip.name)
         draw_text(layout, text, icon="CHECKMARK")
     elif not has_source:
         text = iface_("Its source strip is not in this file: it comes in at the playhead.")

@@ -3,31 +3,47 @@
 
 from __future__ import annotations
 
-from ..operators.queued_job import ACTIVE, VERBS, QueuedJob
+from ..operators.queued_job import ACTIVE, QueuedJob
+from ..operators.words import iface_, n_
+
+_VERBS = {
+    "waiting": n_("Waiting"),
+    "exporting": n_("Rendering the strip"),
+    "importing": n_("Inserting"),
+    "done": n_("Done"),
+    "failed": n_("Failed"),
+    "cancelled": n_("Cancelled"),
+    # stages of a running job
+    "loading": n_("Loading the model"),
+    "encoding": n_("Encoding"),
+    "editing": n_("Editing"),
+    "decoding": n_("Decoding"),
+    "writing": n_("Writing"),
+}
 
 
 def duration(seconds: float) -> str:
     """A short text for a time."""
     if seconds < 90:
-        return f"{max(1, round(seconds))} s"
+        return iface_("{count} s", count=max(1, round(seconds)))
     if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
+        return iface_("{count} min", count=round(seconds / 60))
+    return iface_("{count} h", count=f"{seconds / 3600:.1f}")
 
 
 def time_left(seconds: float) -> str:
     """A short text for the time left; empty while it is unknown."""
-    return "" if seconds < 0 else f"{duration(seconds)} left"
+    return "" if seconds < 0 else iface_("{time} left", time=duration(seconds))
 
 
 def status_text(job: QueuedJob) -> str:
     """Verb, number and time, such as “Editing 12/48 · 30 s left”."""
     if job.is_cancelling:
-        return "Stopping after this step"
+        return iface_("Stopping after this step")
     if job.state == "running":
-        verb = VERBS.get(job.stage, "Starting the engine")
+        verb = iface_(_VERBS.get(job.stage) or n_("Starting the engine"))
     else:
-        verb = VERBS.get(job.state, job.state.capitalize())
+        verb = iface_(_VERBS[job.state])
     if job.state in ("exporting", "running") and job.total:
         verb += f" {job.done}/{job.total}"
     left = time_left(job.seconds_left) if job.state == "running" else ""
@@ -40,5 +56,7 @@ def queue_text(queue: list[QueuedJob]) -> str:
     if current is None:
         return ""
     waiting = sum(job.state == "waiting" for job in queue)
-    text = f"{current.title} · {status_text(current)}"
-    return f"{text} · {waiting} waiting" if waiting else text
+    parts = [status_text(current)]
+    if waiting:
+        parts.append(iface_("{count} waiting", count=waiting))
+    return " · ".join([*parts, current.title])  # the name last: a long one is what is cut off

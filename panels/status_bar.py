@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from ..operators import jobs
+from ..operators.words import iface_
 from .status import queue_text
 
 _HEADER = "STATUSBAR_HT_header"
@@ -21,7 +22,8 @@ def draw(header: Any, _context: Any) -> None:
         return
     row = header.layout.row(align=True)
     row.ui_units_x = _WIDTH_UNITS
-    row.progress(factor=job.factor, text=f"Delta Strip: {queue_text(jobs.queue.jobs)}")
+    text = iface_("Delta Strip: {progress}", progress=queue_text(jobs.queue.jobs))
+    row.progress(factor=job.factor, text=text)
     row.operator("delta_strip.cancel", text="", icon="CANCEL").job = str(job.folder)
 
 

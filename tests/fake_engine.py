@@ -15,7 +15,8 @@ It speaks through the real protocol, and where it behaves, through the real serv
 - wrong_job: ends a job that it was not given
 - grandchild: ends at once and leaves a child that keeps its output open
 
-FAKE_ENGINE_SIZE (64x48) is the size of the pictures it makes.
+FAKE_ENGINE_SIZE (64x48) is the size of the pictures it makes. FAKE_ENGINE_RECORDING is a folder of
+an edit that was made before, whose frames/ and previews/ it shows instead of its own.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ STEPS = int(os.environ.get("FAKE_ENGINE_STEPS", "5"))
 STEP_SECONDS = float(os.environ.get("FAKE_ENGINE_STEP_SECONDS", "0.01"))
 AT = int(os.environ.get("FAKE_ENGINE_AT", "3"))
 SIZE = os.environ.get("FAKE_ENGINE_SIZE", "64x48")
+RECORDING = os.environ.get("FAKE_ENGINE_RECORDING", "")
 READY = Ready("cpu", "none", 0)
 
 
@@ -70,12 +72,22 @@ def write_frames(job: EditJob, job_dir: Path) -> tuple[int, int]:
     for number, index in enumerate(job.source.frames, 1):
         target = frames / f"{number:06}.png"
         source = folder / job.source.files[index] if job.source.kind == "images" else folder
+        if RECORDING:
+            source = Path(RECORDING, job_store.FRAMES, f"{index + 1:06}.png")
         if source.suffix.lower() == ".png":
             shutil.copyfile(source, target)
             width, height = struct.unpack(">II", source.read_bytes()[16:24])
         else:
             target.write_bytes(png(width, height, 255 * number // job.frame_count))
     return width, height
+
+
+def preview(step: int) -> bytes:
+    """A picture of how far the job is."""
+    recorded = sorted(Path(RECORDING, "previews").glob("*.png")) if RECORDING else []
+    if recorded:
+        return recorded[(step - 1) * len(recorded) // STEPS].read_bytes()
+    return png(32, 36, 255 * step // STEPS)
 
 
 def run_job(job_dir: Path, reporter: Reporter) -> Path:
@@ -90,8 +102,7 @@ def run_job(job_dir: Path, reporter: Reporter) -> Path:
         time.sleep(STEP_SECONDS)
         reporter.progress(step, STEPS)
         job_store.write_atomic(job_dir / job_store.CHECKPOINT, f"step {step}")
-        picture = png(32, 36, 255 * step // STEPS)
-        job_store.write_atomic(job_dir / job_store.PREVIEW, picture)
+        job_store.write_atomic(job_dir / job_store.PREVIEW, preview(step))
         reporter.preview(job_dir / job_store.PREVIEW)
         if step == AT:
             misbehave()

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import InvalidJobError, MediaError
 from ..job import EditJob, EditSettings, Mask, Media, with_settings
+from ..presets import at_preset
 from ..registry import BackboneCard, find_backbone, installed_backbones
 from ..request import EditRequest
 from ..video.clip import ClipInfo
@@ -39,6 +40,7 @@ def make_job(request: EditRequest) -> EditJob:
         BackboneError: there is no such backbone.
     """
     card = find_backbone(request.backbone)
+    recommended = at_preset(card.recommended(request.method), request.preset)
     clip = Path(request.clip).expanduser().absolute()
     # Made before the clip is decoded, so that an empty prompt is reported at once.
     draft = EditJob(
@@ -47,7 +49,7 @@ def make_job(request: EditRequest) -> EditJob:
         source_prompt=request.source_prompt,
         target_prompt=request.target_prompt,
         method=request.method,
-        settings=_settings(card.recommended(request.method), request.settings),
+        settings=_settings(recommended, request.settings),
         backbone=_backbone_name(request.backbone, card),
         size=request.size,
         seed=request.seed,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a request to a job: complete, absolute, or refused with what to do."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from engine.editing.prepare import MOST_THREADS, default_threads, make_job
 from engine.errors import BackboneError, InvalidJobError, MaskError, MediaError
 from engine.job import parse_job
+from engine.presets import at_preset
 from engine.registry import find_backbone
 from engine.request import EditRequest
 from engine.schema import dumps
@@ -92,6 +94,19 @@ def test_settings_replace_the_recommendation(clip):
     assert (job.settings.steps, job.settings.guidance_scale) == (7, 3)
     recommended = find_backbone("demo").recommended("dds")
     assert job.settings.step_size == recommended.step_size
+
+
+def test_a_preset_changes_the_recommendation_and_options_win_over_it(clip):
+    recommended = find_backbone("demo").recommended("dds")
+    draft = job_of(clip, preset="draft").settings
+    assert draft == at_preset(recommended, "draft")
+    assert draft.steps < recommended.steps
+    assert job_of(clip, preset="draft", settings={"steps": 7}).settings == replace(draft, steps=7)
+
+
+def test_an_unknown_preset_is_refused(clip):
+    with pytest.raises(InvalidJobError, match="no preset 'best'"):
+        job_of(clip, preset="best")
 
 
 def test_an_unknown_setting_is_refused_with_the_known_ones(clip):

@@ -69,7 +69,7 @@ def refuse() -> None:
 
 
 def install() -> None:
-    steps.watch(True)
+    steps.watch("setup")
     began = time.thread_time()
     bpy.ops.delta_strip.install_engine_folder(directory=os.fspath(FOLDER / "wheels"))
     fact(start=round(time.thread_time() - began, 4))
@@ -99,7 +99,7 @@ def wait_for_end() -> bool:
 
 
 def finish() -> None:
-    steps.watch(False)
+    steps.watch("")
     setup = part("operators.setup_task").setup
     python = part("preferences").engine_python()
     fact(
@@ -107,7 +107,7 @@ def finish() -> None:
         outcome=setup.outcome,
         is_inside=python.is_relative_to(FOLDER / "engine"),
         drawing=round(state["drawing"], 4),
-        gap=round(steps.gap["longest"], 3),
+        gaps=steps.gaps,
     )
 
 

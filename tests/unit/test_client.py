@@ -12,7 +12,7 @@ from engine import job_store
 from engine.client import Limits, engine_command
 from engine.errors import EngineProcessError
 from engine.protocol import TERMINAL, Cancelled, Done, Hello, Pong, Progress, Ready, Stage
-from tests.unit.processes import QUICK, StartEngine, collect, ended, has, is_alive, run_to_end
+from tests.unit.processes import StartEngine, collect, ended, has, is_alive, run_to_end
 
 
 def test_a_job_goes_from_hello_to_its_result(start: StartEngine, job_dir: Path) -> None:
@@ -48,11 +48,12 @@ def test_progress_tells_the_time_left_once_it_can(start: StartEngine, job_dir: P
 
 
 def test_an_idle_engine_may_keep_silent(start: StartEngine) -> None:
-    engine = start("normal")
+    limits = Limits(silence_seconds=0.5)
+    engine = start("normal", limits)
     collect(engine, has(Ready))
-    time.sleep(QUICK.silence_seconds * 2)
+    time.sleep(limits.silence_seconds * 2)
     assert engine.poll() == []
-    assert engine.seconds_since_message > QUICK.silence_seconds
+    assert engine.seconds_since_message > limits.silence_seconds
     engine.ping()
     assert collect(engine, has(Pong)) == [Pong()]
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from engine.errors import EngineProcessError
 from engine.protocol import Cancelled, Done, Failure, Ready, Stage
 from tests.unit.processes import (
     FAKE,
+    QUICK,
     ROOT,
     StartEngine,
     collect,
@@ -51,8 +53,9 @@ from tests.unit.processes import (
 def test_a_process_that_fails_gives_one_failure_and_is_gone(
     start: StartEngine, job_dir: Path, scenario: str, code: str, part: str
 ) -> None:
-    limits = Limits(hello_seconds=1.0, silence_seconds=0.5, goodbye_seconds=0.2)
-    engine = start(scenario, limits)
+    # Short only where time is the fault: a starved machine starts a process slowly.
+    short = {"no_hello": {"hello_seconds": 1.0}, "silence": {"silence_seconds": 0.5}}
+    engine = start(scenario, replace(QUICK, **short.get(scenario, {})))
     pid = engine.pid
     end = run_to_end(engine, job_dir)
     assert isinstance(end, Failure)

@@ -46,6 +46,7 @@ def test_every_option_reaches_the_request() -> None:
         *("--strength", "0.5", "--steps", "7", "--seed", "9", "--frames", "3-8"),
         *("--size", "512x288", "--device", "cpu", "--precision", "float32", "--threads", "2"),
         *("--method", "dds", "--backbone", "demo", "--lossless", "--overwrite", "--json"),
+        *("--preset", "draft"),
         *("--references", "kept", "--references-mb", "50"),
     )
     assert (command.references, command.references_mb) == (Path("kept"), 50)
@@ -57,6 +58,7 @@ def test_every_option_reaches_the_request() -> None:
         mask_channel="alpha",
         invert_mask=True,
         feather_px=2.5,
+        preset="draft",
         settings={"strength": 0.5, "steps": 7},
         seed=9,
         frames=(3, 8),
@@ -131,6 +133,7 @@ def test_a_file_that_cannot_be_honoured_is_refused(tmp_path: Path, text: str, pa
         ["--strength", "much"],
         ["--steps", "1.5"],
         ["--mask-channel", "red"],
+        ["--preset", "best"],
         ["--config", "nowhere.toml"],
     ],
 )
@@ -153,7 +156,7 @@ def test_only_what_works_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
     text = capsys.readouterr().out
     for command in ("setup", "edit", "run", "serve", "probe", "models"):
         assert command in text
-    for absent in ("download", "evaluate", "benchmark", "preset"):
+    for absent in ("download", "evaluate", "benchmark"):
         assert absent not in text
 
 

@@ -3,6 +3,7 @@
 
 import pytest
 
+from engine.errors import InvalidJobError
 from engine.job import EditSettings
 from engine.presets import PACE, at_preset
 from engine.registry import installed_backbones
@@ -31,3 +32,9 @@ def test_a_preset_stays_within_the_limits_of_the_fields(preset, step_size):
     found = at_preset(extreme, preset)  # out of its limits it could not be made
     assert found.steps >= 1
     assert found.averaging <= 0.99
+
+
+def test_an_unknown_preset_is_refused_with_those_that_there_are():
+    with pytest.raises(InvalidJobError, match="'best'") as refused:
+        at_preset(EditSettings(), "best")
+    assert "draft, balanced, quality" in refused.value.hint

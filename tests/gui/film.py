@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The clip that is edited in the window: a red ball over grass, from the procedural world.
+
+Imports numpy and imageio. In the window a stand-in engine shows an edit that was made before.
+"""
+
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+
+from demo.movie import write_images
+from demo.sampling import sample_spec
+from demo.spec import ClipSpec, counterfactual
+from demo.world import render_frames
+
+SPEC = sample_spec(
+    7, frames=48, width=640, height=360, shape="ball", color="red", background="grass"
+)
+PROMPTS = ("a red ball moving over grass", "a blue ball moving over grass")
+_PREVIEWS = 6
+
+
+def write_clip(folder: Path) -> None:
+    """The pictures of the strip."""
+    write_images(folder, _images(SPEC))
+
+
+def write_recording(folder: Path) -> None:
+    """What the exact answer would have been, as if it had been edited, with pictures of the way."""
+    frames = folder / "frames"
+    write_images(frames, _images(counterfactual(SPEC, color="blue")))
+    middle = SPEC.frames // 2
+    before, after = list(_images(SPEC))[middle], iio.imread(sorted(frames.iterdir())[middle])
+    previews = folder / "previews"
+    previews.mkdir()
+    for number in range(_PREVIEWS):
+        share = (number + 1) / _PREVIEWS
+        so_far = before * (1 - share) + after * share
+        both = np.concatenate([before, so_far.astype(np.uint8)])[::2, ::2]
+        iio.imwrite(previews / f"{number:03}.png", both)
+
+
+def _images(spec: ClipSpec):
+    return (frame.image for frame in render_frames(spec))
