@@ -53,7 +53,7 @@ def kept(folder: Path, name: str, work: Callable[..., Found], arguments: tuple[A
             pictures = [stored[f"clip_{number}"] for number in range(len(stored.files) - 1)]
             return json.loads(str(stored["row"])), pictures
     row, pictures = work(*arguments)
-    clips = {f"clip_{number}": clip for number, clip in enumerate(pictures)}
+    clips: dict[str, Any] = {f"clip_{number}": clip for number, clip in enumerate(pictures)}
     part = path.with_suffix(".part")
     with part.open("wb") as stream:
         np.savez_compressed(stream, row=np.array(json.dumps(row)), **clips)
