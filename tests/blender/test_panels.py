@@ -91,7 +91,7 @@ def test_the_chosen_result_is_drawn_with_its_buttons(panel, scene, clip):
     layout = drawn(panel("PT_results"))
     assert "clip → a blue ball" in layout.texts
     assert "In the timeline as “clip · a blue ball”" in " ".join(layout.texts)
-    assert layout.texts[1:4] == ["Insert", "Insert, Mute Source", "Reuse Settings"]
+    assert layout.texts[1:5] == ["seed 0", "Insert", "Insert, Mute Source", "Reuse Settings"]
     assert {name.rpartition("_OT_")[2] for name in layout.operators} == {
         *("insert_result", "reuse_settings", "reveal_result", "delete_result")
     }

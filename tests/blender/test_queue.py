@@ -149,6 +149,6 @@ def test_the_status_line_names_the_job_its_step_and_how_many_wait(part, scene, c
     assert text(queue.jobs) == ""
     first, _second, _third = (start(part)[0] for _ in range(3))
     poll_until(part, lambda: first.done > 1)
-    assert text(queue.jobs).startswith("clip · Editing ")
+    assert text(queue.jobs).startswith("Editing ")
     assert "/500" in text(queue.jobs)
-    assert text(queue.jobs).endswith(" · 2 waiting")
+    assert text(queue.jobs).endswith(" · 2 waiting · clip")
