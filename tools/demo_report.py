@@ -132,8 +132,8 @@ def figures(measures: Measures) -> list[str]:
     error = measures.trajectory_error_px
     way = "object lost" if error is None else f"{error:.2f} px"
     return [
-        f"  colour      {measures.colour_progress:.2f} of the way from red to blue (1 = exactly "
-        f"there), {measures.colour_error:.1f} levels off",
+        f"  colour      {measures.colour_progress:.2f} of the way from {plan.SOURCE_COLOR} to "
+        f"{plan.EDITED_COLOR} (1 = exactly there), {measures.colour_error:.1f} levels off",
         f"  object      {measures.object_psnr:.1f} dB to the exact answer, {way} off its path, "
         f"{measures.missing_frames} frames without it",
         f"  edge        {measures.edge_halo:.1f} levels off within 4 px of the outline",
