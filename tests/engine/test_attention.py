@@ -102,8 +102,9 @@ def test_a_dreammotion_step_costs_four_passes_and_one_backward(demo, z_t):
     prompts, settings = ("a red ball", "a blue ball"), EditSettings(guidance_scale=7.5)
     z, mask = z_t[0], torch.ones_like(z_t[0, :, :1])
     step = WindowStep(z, z + 0.1, mask, torch.randn_like(z), 400)
+    text = demo.embed(["a red ball"])
     with torch.no_grad():
-        one = _flops(lambda: demo.noise_pred(z_t, 400, demo.embed(["a red ball"])))
+        one = _flops(lambda: demo.noise_pred(z_t, 400, text))
     dds = DeltaDenoising(demo, prompts, settings)
     assert _flops(lambda: dds.gradient(step)) == pytest.approx(4 * one, rel=1e-3)
     dreammotion = DreamMotion(demo, prompts, settings)
