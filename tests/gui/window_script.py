@@ -14,7 +14,7 @@ from steps import FOLDER, fact, part, picture, wait
 
 # Places on the screen, as the pictures show them. The button Edit is looked for from here; the
 # others are so far from it.
-EDIT = (1407, 688)
+EDIT = (1407, 714)
 STOP, VARIATIONS, ADVANCED = (143, 56), (2, 30), (-117, 61)
 SIDEBAR, TIMELINE = (1400, 560), (700, 500)
 ROW = 11
