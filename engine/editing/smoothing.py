@@ -28,8 +28,9 @@ ALIKE = 0.1
 """σ: RMS over the channels (of a range of 1) within which two source pixels count as alike."""
 EDITED_ALIKE = 0.15
 """τ: the same for two frames' edits of a place: above flicker, below the contrast of an object. On
-six changes of shape (tuning clips of the demo benchmark) IoU with the new shape was .70 before
-steadying, .61 after it without this factor and .68 with it, at the same flicker."""
+six changes of shape (tuning clips of the demo benchmark, weights of an earlier training) IoU with
+the new shape was .70 before steadying, .61 after it without this factor and .68 with it, at the
+same flicker."""
 
 DecodedPair = tuple[Tensor, Tensor]
 """D(z) and D(ẑ) of one frame, `(1, 3, h, w)` each."""
