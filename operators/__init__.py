@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from . import (
+    background_work,
     compare,
     diagnostics,
     edit,
@@ -46,3 +47,4 @@ def unregister() -> None:
     """Undo `register`, in reverse."""
     for module in reversed(_MODULES):
         module.unregister()
+    background_work.stop_showing()

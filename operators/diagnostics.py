@@ -29,6 +29,7 @@ def diagnostics() -> str:
     from ..engine.diagnostics import report  # here: what Blender's start need not spend
     from ..engine.job_store import LOG
 
+    machine.look()
     machine.wait(_GPU_SECONDS)
     logs = {"setup": engine_setup.setup_log(), "engine": jobs.engine_log()}
     for job in jobs.queue.jobs[-1:]:

@@ -19,7 +19,6 @@ from . import jobs, model_choice, strips
 from .model_choice import known
 from .model_look import look
 from .model_section import draw_models
-from .setup_task import watched
 from .words import rpt_
 
 
@@ -39,9 +38,9 @@ class _LookOperator:
     @classmethod
     def poll(cls, _context: Any) -> bool:
         """A reason is shown on the disabled button."""
-        if look.works():
+        if look.is_running:
             cls.poll_message_set("A model folder is being looked at")  # type: ignore[attr-defined]
-        return not look.works()
+        return not look.is_running
 
 
 class DELTA_STRIP_OT_add_model_folder(_LookOperator, bpy.types.Operator):
@@ -176,14 +175,12 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     preferences.sections["models"] = draw_models
-    watched.append(look.works)
 
 
 def unregister() -> None:
     """Undo `register`."""
     look.drop()
     known.forget()
-    watched.remove(look.works)
     del preferences.sections["models"]
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -33,9 +33,9 @@ def draw_models(layout: Any) -> None:
             model_choice.chosen_card()
         except EngineError as error:
             draw_text(layout, str(error), icon="ERROR")
-    if known.problem:
-        draw_text(layout, known.problem, icon="ERROR")
-    if look.works():
+    for problem in filter(None, (known.problem, look.problem)):
+        draw_text(layout, problem, icon="ERROR")
+    if look.is_running:
         text = iface_("Looking at every file of {folder}…", folder=look.folder)
         draw_text(layout, text, icon="SORTTIME")
     layout.operator("delta_strip.add_model_folder", icon="ADD")

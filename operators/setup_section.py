@@ -25,7 +25,7 @@ def draw_plan(layout: Any, plan: InstallPlan) -> None:
     """What an installation would need and find."""
     for fact in plan.facts:
         draw_text(layout, fact, icon="DOT", width=_DIALOG_PX)
-    if machine.is_looking:
+    if machine.is_running:
         layout.label(text="Looking for GPUs…", icon="SORTTIME")
     for problem in plan.problems:
         draw_text(layout, problem, icon="ERROR", width=_DIALOG_PX)

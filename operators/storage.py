@@ -6,7 +6,7 @@ Looking and removing happen in a thread: job folders can hold many thousand file
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +14,24 @@ import bpy
 
 from .. import preferences
 from . import jobs, recovery
-from .setup_task import start_showing, watched
+from .background_work import BackgroundWork
 from .words import iface_, rpt_
 from .wrapped_text import draw_text
 
 
-class Storage:
+class Storage(BackgroundWork):
     """What is known of the size of old jobs."""
 
     def __init__(self) -> None:
+        super().__init__("storage")
         self.bytes = 0
         self.count = 0
         self.removed: int | None = None
-        self._thread: threading.Thread | None = None
 
     @property
     def is_known(self) -> bool:
         """Whether anyone has looked."""
-        return self._thread is not None and not self._thread.is_alive()
-
-    def works(self) -> bool:
-        """Whether the thread is at work."""
-        return self._thread is not None and self._thread.is_alive()
+        return self.was_started and not self.is_running
 
     def look(self) -> None:
         """Find out what could be removed."""
@@ -47,16 +43,9 @@ class Storage:
         roots = _roots()
         self._start(lambda: self._clean(roots, keep_bytes))
 
-    def wait(self) -> None:
-        """Until the thread has ended."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _start(self, work: Any) -> None:
-        if not self.works():
-            self._thread = threading.Thread(target=work, name="delta-strip-storage", daemon=True)
-            self._thread.start()
-            start_showing()
+    def _start(self, work: Callable[[], None]) -> None:
+        if not self.is_running:
+            self.begin(work)
 
     def _measure(self, roots: list[Path]) -> None:
         from ..engine.job_cleaning import removable  # here: what Blender's start need not spend
@@ -88,12 +77,12 @@ def keep_limit() -> None:
 
 def draw_results(layout: Any) -> None:
     """What old jobs take, and the button that makes room."""
-    if not storage.is_known and not storage.works():
+    if not storage.is_known and not storage.is_running:
         storage.look()
     row = layout.row(align=True)
     row.operator("delta_strip.clean", icon="BRUSH_DATA")
     row.operator("delta_strip.measure_results", text="", icon="FILE_REFRESH")
-    if storage.works():
+    if storage.is_running:
         text = iface_("Looking at the job folders…")
     else:
         text = iface_(
@@ -104,6 +93,8 @@ def draw_results(layout: Any) -> None:
     if storage.removed is not None:
         text = iface_("Removed {size}.", size=megabytes(storage.removed)) + " " + text
     draw_text(layout, text)
+    if storage.problem:
+        draw_text(layout, storage.problem, icon="ERROR")
 
 
 def _roots() -> list[Path]:
@@ -121,7 +112,7 @@ so do jobs that can be resumed"""
     def poll(cls, _context: Any) -> bool:
         """A reason is shown on the disabled button."""
         reason = ""
-        if storage.works():
+        if storage.is_running:
             reason = rpt_("The job folders are being looked at")
         elif storage.is_known and not storage.count:
             reason = rpt_("There is nothing to remove")
@@ -161,13 +152,11 @@ def register() -> None:
         bpy.utils.register_class(cls)
     preferences.sections["results"] = draw_results
     jobs.after_end.append(keep_limit)
-    watched.append(storage.works)
 
 
 def unregister() -> None:
     """Undo `register`."""
     storage.wait()
-    watched.remove(storage.works)
     jobs.after_end.remove(keep_limit)
     del preferences.sections["results"]
     for cls in reversed(CLASSES):

@@ -67,9 +67,8 @@ def own_engine(part, task, tmp_path, monkeypatch):
 
 
 def wait(setup, seconds: float = 240) -> None:
-    if setup.thread is not None:
-        setup.thread.join(seconds)
-        assert not setup.thread.is_alive()
+    setup.wait(seconds)
+    assert not setup.is_running
 
 
 def drawn(part, section: str) -> str:
@@ -124,7 +123,7 @@ def test_cancelling_is_no_error_and_is_kept_in_the_log(part, task, own_engine):
 def test_a_folder_without_packages_is_refused(part, task, own_engine, tmp_path):
     with pytest.raises(RuntimeError, match="holds no packages"):
         bpy.ops.delta_strip.install_engine_folder(directory=str(tmp_path / "locks"))
-    assert task.setup.thread is None
+    assert not task.setup.was_started
 
 
 def test_downloading_needs_online_access_and_a_folder_does_not(part, task):
@@ -248,7 +247,25 @@ def test_a_strip_can_be_edited_while_nothing_is_set_up(part, task, clip, monkeyp
     monkeypatch.setenv("DELTA_STRIP_PYTHON", sys.executable)
     select_only(bpy.context.scene, clip)
     assert part("operators.edit").why_not(bpy.context.scene) == ""
-    monkeypatch.setattr(task.setup, "thread", type("T", (), {"is_alive": lambda _: True})())
+    monkeypatch.setattr(task.setup, "_thread", type("T", (), {"is_alive": lambda _: True})())
     monkeypatch.setattr(task.setup, "changes_engine", True)
     assert part("operators.edit").why_not(bpy.context.scene) == "The engine is being set up."
-    monkeypatch.setattr(task.setup, "thread", None)
+    monkeypatch.setattr(task.setup, "_thread", None)
+
+
+def test_an_unexpected_error_of_a_thread_is_shown(part, scene, monkeypatch, capsys):
+    storage = part("operators.storage").storage
+
+    def fail(_roots):
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(part("engine.job_cleaning"), "removable", fail)
+    storage.look()
+    storage.wait()
+    assert storage.problem == "Something unexpected happened: ZeroDivisionError: a mistake"
+    assert storage.problem in drawn(part, "results")
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    monkeypatch.undo()
+    storage.look()
+    storage.wait()
+    assert storage.problem == ""

@@ -49,7 +49,7 @@ def measure_everything() -> None:
             if name in vars(cls):
                 timed = measured(f"draw {cls.__name__}", vars(cls)[name])
                 setattr(cls, name, _for_blender(timed, vars(cls)[name].__code__.co_argcount))
-    for module, name in (("operators.jobs", "poll"), ("operators.setup_task", "tick")):
+    for module, name in (("operators.jobs", "poll"), ("operators.background_work", "tick")):
         setattr(part(module), name, measured(f"timer {module}", getattr(part(module), name)))
     drawers = bpy.types.STATUSBAR_HT_header.draw._draw_funcs
     for index, function in enumerate(drawers):
