@@ -32,6 +32,7 @@ from tqdm import tqdm
 from benchmarks.demo_edits import Levels, case, everything, levels, run_edit
 from benchmarks.demo_model_page import page
 from benchmarks.demo_model_store import Found, claim, kept
+from benchmarks.edit_quality_store import weights_of
 from demo.generate import generate
 from demo.grammar import caption
 from demo.judge import judge
@@ -128,7 +129,7 @@ def edit_of_everything(folder: str, seed: int) -> Found:
 def identity(card: BackboneCard) -> dict[str, Any]:
     """What the figures depend on: weights and settings."""
     return {
-        "weights": {file.path: file.sha256 for file in card.files} or str(card.folder),
+        "weights": weights_of(card),
         "settings": {kind: asdict(settings_of(kind, card)) for kind in EDITS},
     }
 

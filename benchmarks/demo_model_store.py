@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.demo_edits import Levels
+from benchmarks.edit_quality_store import check_identity
 
 Found = tuple[dict[str, Any], list[Levels]]
 """A clip's figures and its pictures."""
@@ -28,14 +29,10 @@ def claim(folder: Path, identity: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "identity.json"
-    wanted = json.loads(json.dumps(identity))
-    if not path.exists():
-        path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-    elif json.loads(path.read_text(encoding="utf-8")) != wanted:
-        raise ValueError(
-            f"{folder} has figures of other settings or weights. "
-            "Delete it or move it away to measure anew."
-        )
+    if path.exists():
+        check_identity(folder, json.loads(path.read_text(encoding="utf-8")), identity)
+    else:
+        path.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
 
 
 def kept(folder: Path, name: str, work: Callable[..., Found], arguments: tuple[Any, ...]) -> Found:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Literal
 
 from benchmarks.demo_edits import EditCase, case
+from benchmarks.edit_quality_store import weights_of
 from demo.sampling import sample_spec
 from demo.truth import Kind
 from engine.job import EditSettings, Method, with_settings
@@ -109,14 +110,13 @@ class Row:
 
     def identity(self, card: BackboneCard) -> dict[str, Any]:
         """What the row's figures depend on, apart from the edit: settings and weights."""
-        weights = {file.path: file.sha256 for file in card.files}
         return {
             "row": self.name,
             "method": self.method,
             "masked": self.masked,
             "strength": self.strength,
             "settings": asdict(self.settings(card)),
-            "weights": weights or str(card.folder),
+            "weights": weights_of(card),
         }
 
 

@@ -14,6 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.edit_quality_summary import Record
+from engine.registry import BackboneCard
+
+
+def weights_of(card: BackboneCard) -> dict[str, str] | str:
+    """What identifies a model's weights: checksums by file; of a folder without any, its path."""
+    return {file.path: file.sha256 for file in card.files} or str(card.folder)
+
+
+def check_identity(path: Path, kept: Any, wanted: dict[str, Any]) -> None:
+    """Make sure that what is kept are figures of the same settings and weights.
+
+    Raises:
+        ValueError: they are of something else.
+    """
+    if kept != json.loads(json.dumps(wanted)):
+        raise ValueError(
+            f"{path} has figures of other settings or weights. "
+            "Delete it or move it away to measure anew."
+        )
 
 
 class RowFile:
@@ -40,11 +59,7 @@ class RowFile:
         if len(complete) < len(whole):
             os.truncate(path, len(complete))
         lines = [json.loads(line) for line in complete.decode("utf-8").splitlines()]
-        if not lines or lines[0] != json.loads(json.dumps(identity)):
-            raise ValueError(
-                f"{path} has figures of other settings or weights. "
-                "Delete it or move it away to measure this row anew."
-            )
+        check_identity(path, lines[0] if lines else None, identity)
         for record in lines[1:]:
             self._keep(record)
 
