@@ -9,7 +9,7 @@ changes: the spatial mean of the keys does not depend on where the object is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -180,6 +180,18 @@ ROWS: tuple[Row, ...] = (
 REFERENCE = "dds_mask"
 """The row that others are compared with: ASSD without its parts, and DreamMotion without its."""
 
+
+def _trial(base: str, **own: object) -> Row:
+    """A row of the table with other numbers in its method's own settings."""
+    row = next(row for row in ROWS if row.name == base)
+    return replace(
+        row,
+        name="_".join((base, *(f"{name}_{value}" for name, value in own.items()))),
+        title=f"{row.title}, {', '.join(f'{name} {value}' for name, value in own.items())}",
+        changes={row.method: {**row.changes.get(row.method, {}), **own}},
+    )
+
+
 TRIALS: tuple[Row, ...] = (
     Row("sdedit_60_w1.3", "SDEdit, noise 0.6, ω 1.3", "sdedit", strength=0.6),
     Row("ddim_inversion_w1.3", "DDIM inversion, ω 1.3", "ddim_inversion"),
@@ -191,19 +203,13 @@ TRIALS: tuple[Row, ...] = (
         masked=True,
         changes={"use_stopping_rule": False},
     ),
-    Row(
-        "dreammotion_s_light",
-        "DDS + mask + half of S-SSM",
-        "dreammotion",
-        masked=True,
-        changes={"dreammotion": {"temporal_share": 0.0, "spatial_share": 0.25}},
-    ),
-    Row(
-        "assd_sliding_above",
-        "DDS + mask + sliding, Eq. 9 the other way",
-        "assd",
-        masked=True,
-        changes={"assd": {"fused_layers": 0, "image_weight": 0.0, "reading": "above"}},
-    ),
+    *(_trial("dreammotion_s", spatial_share=share) for share in (0.25, 1.0)),
+    *(_trial("dreammotion_s", key_sites=site) for site in ("up_blocks.1", "up_blocks.2")),
+    *(_trial("dreammotion", temporal_share=share) for share in (0.1, 0.5)),
+    *(_trial("assd_sliding", smoothing_centre=centre) for centre in (0.33, 0.75)),
+    *(_trial("assd_sliding", threshold=threshold) for threshold in (0.25, 1.0)),
+    _trial("assd_sliding", reading="above"),
+    *(_trial("assd_fusion", self_weight=weight) for weight in (0.6, 0.9)),
+    *(_trial("assd_fusion", fused_layers=count) for count in (1, 3)),
 )
 """Other settings, run by `--tuning` only, beside the rows."""
