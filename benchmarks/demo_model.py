@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.demo_edits import Levels, case, everything, levels, run_edit
+from benchmarks.demo_edits import KIND_CHANGES, Levels, case, everything, levels, run_edit
 from benchmarks.demo_model_page import page
 from benchmarks.demo_model_store import Found, claim, kept
 from benchmarks.edit_quality_store import weights_of
@@ -68,15 +68,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def settings_of(kind: Kind, card: BackboneCard) -> EditSettings:
     """The recommended settings; what differs for a kind of edit was chosen on TUNING_SEEDS."""
-    recommended = card.recommended("dds")
-    # A background is decided at more noise than what the recommended settings, which keep an
-    # object in its place, look at.
-    changes: dict[Kind, dict[str, Any]] = {
-        "color": {},
-        "background": {"timestep_max": 0.9},
-        "shape": {},
-    }
-    return with_settings(recommended, **changes[kind])
+    return with_settings(card.recommended("dds"), **KIND_CHANGES[kind])
 
 
 @cache

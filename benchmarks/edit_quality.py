@@ -7,8 +7,9 @@ Runs the rows of `edit_quality_rows` on its edits and noise seeds, two processes
 writes docs/edit_quality.md, docs/edit_quality.json and pictures in docs/images/. A finished edit is
 a line in build/edit_quality/ROW.jsonl; begun again, the command goes on after the last one.
 
-`--tuning FOLDER` runs other clips, and the trials of settings, instead; `--into FOLDER` with
-`--rows`, `--edits` or `--seeds` a part of the table. Neither writes into docs/.
+`--tuning FOLDER` runs other clips, and the trials of settings, instead, and writes what they show
+into docs/edit_quality_tuning.md; `--into FOLDER` with `--rows` or `--edits` runs a part of the
+table and writes into the folder alone. `--seeds 1` halves the work of either.
 
 Every edit runs by itself: timesteps and the stopping rule are an edit's own, and on one CPU thread
 a larger batch is no faster.
@@ -30,6 +31,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import torch
+from benchmarks.edit_quality_tuning import tuning_page
 from torch import Tensor
 from tqdm import tqdm
 
@@ -46,7 +48,7 @@ from benchmarks.edit_quality_rows import (
     table_edits,
     tuning_edits,
 )
-from benchmarks.edit_quality_store import RowFile
+from benchmarks.edit_quality_store import RowFile, weights_of
 from benchmarks.edit_quality_summary import Record
 from demo.grammar import caption
 from engine.backbones.base import Backbone
@@ -156,7 +158,7 @@ def _run(
 
 def needs_image(row: Row, backbone: Backbone) -> bool:
     """Whether a row uses joint image guidance."""
-    return row.method == "assd" and row.settings(backbone.card).assd.image_weight > 0
+    return row.method == "assd" and row.settings(backbone.card, "color").assd.image_weight > 0
 
 
 def run_edit(
@@ -166,7 +168,7 @@ def run_edit(
 
     First and last frame of each, `(h, 8 · w, 3)`.
     """
-    settings = row.settings(backbone.card)
+    settings = row.settings(backbone.card, place.kind)
     start = time.monotonic()
     latents, about = _edited(backbone, image, row, given, seed)
     seconds = time.monotonic() - start
@@ -191,7 +193,7 @@ def _edited(
     backbone: Backbone, image: Backbone | None, row: Row, given: Subject, seed: int
 ) -> tuple[Tensor, dict[str, Any]]:
     """A row's latents for an edit; steps done, and how far the model found the edit to be."""
-    settings, z_source = row.settings(backbone.card), given.z_source
+    settings, z_source = row.settings(backbone.card, given.case.kind), given.z_source
     source, target = caption(given.case.source), caption(given.case.target)
     if row.method == "identity":
         return z_source, {"steps": 0, "progress": 0.0}
@@ -254,16 +256,29 @@ def main() -> None:
         processes=given.processes,
     )
     records = measure(plan)
+    card = find_backbone(plan.backbone)
     facts = {
         "torch": torch.__version__,
-        "machine": platform.machine(),
-        "threads": 1,
+        "machine": f"{cpu_name()}, {plan.processes} processes of one thread",
+        "minutes": round(sum(r["seconds"] for f in records.values() for r in f) / 60),
+        "backbone": card.id,
+        "weights": weights_of(card),
         "clips": "the tuning" if given.tuning else "the table's",
     }
-    card = find_backbone(plan.backbone)
-    settings = {row.name: asdict(row.settings(card)) for row in plan.rows}
+    settings = {row.name: asdict(row.settings(card, "color")) for row in plan.rows}
     docs = folder or ROOT / "docs"
     print(write_documents(docs, plan.folder, plan.rows, records, settings, facts))
+    if given.tuning and not is_part:
+        text = tuning_page(plan.rows, records, facts)
+        (ROOT / "docs" / "edit_quality_tuning.md").write_text(text, encoding="utf-8")
+
+
+def cpu_name() -> str:
+    """The processor, as Linux names it; elsewhere its architecture."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} × {names[0]}" if names else platform.machine()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@
   at all, 1 as in the exact answer.
 - kept_psnr: of what should not change (the picture well away from the object; in edits of the
   background the object's core) against what the edit started from. 96 dB is equality.
-- truth_psnr, iou_target, trajectory_error_px: as in demo/truth.py; a frame without its object is
-  32 px off its path.
+- truth_psnr, trajectory_error_px: as in demo/truth.py; a frame without its object is 32 px off its
+  path.
+- iou_kept, iou_new: overlap of the object with the true one. In edits that keep the shape that is
+  the source's own; in edits of the shape it is the new one. The other figure is None.
 - flicker: mean absolute change from frame to frame of the error where the edit belongs, each frame
   divided by its light. Error against the clip that lies as far as this one on the way from the
   start to the exact answer: motion, camera and light are in that clip too and cancel, and an edit
@@ -38,14 +40,15 @@ FIGURES = (
     "kept_psnr",
     "truth_psnr",
     "trajectory_error_px",
-    "iou_target",
+    "iou_kept",
+    "iou_new",
     "flicker",
     "saturation",
 )
 
 
-def measured(given: Subject, edited: Levels, start: Levels) -> dict[str, float]:
-    """Every figure of `FIGURES`.
+def measured(given: Subject, edited: Levels, start: Levels) -> dict[str, float | None]:
+    """Every figure of `FIGURES`; None: not of this kind of edit.
 
     Args:
         given: The edit.
@@ -65,8 +68,9 @@ def measured(given: Subject, edited: Levels, start: Levels) -> dict[str, float]:
         "kept_psnr": psnr(edited, start, kept_region(given)),
         "flicker": flicker(edited / light, on_the_way / light, where),
         "saturation": _saturation(edited) - saturation,
-    } | {name: known[name] for name in ("truth_psnr", "trajectory_error_px", "iou_target")}
-    return {name: round(found[name], 3) for name in FIGURES}
+    } | {name: known[name] for name in ("truth_psnr", "trajectory_error_px")}
+    found["iou_new" if kind == "shape" else "iou_kept"] = known["iou_target"]
+    return {name: round(found[name], 3) if name in found else None for name in FIGURES}
 
 
 def changed_region(given: Subject) -> Mask:

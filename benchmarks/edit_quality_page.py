@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from benchmarks.demo_edits import KIND_CHANGES
 from benchmarks.edit_quality_rows import KINDS, REFERENCE, SCENES, Row
 from benchmarks.edit_quality_summary import (
     CLAIMS,
@@ -20,13 +21,14 @@ from benchmarks.edit_quality_summary import (
     rival,
 )
 
-_COLUMNS = {
+COLUMNS = {
     "reached": "reached, %",
     "progress": "progress",
     "kept_psnr": "kept, dB",
     "truth_psnr": "to truth, dB",
     "trajectory_error_px": "trajectory, px",
-    "iou_target": "IoU",
+    "iou_kept": "IoU, shape kept",
+    "iou_new": "IoU, new shape",
     "flicker": "flicker, levels",
     "saturation": "saturation, levels",
 }
@@ -52,7 +54,8 @@ def page(
         "# The methods, measured",
         "",
         "Written by `.venv/bin/python -m benchmarks.edit_quality`"
-        f" (torch {facts['torch']}, {facts['machine']}, one thread per process).",
+        f" (torch {facts['torch']}; {facts['machine']}; {facts['minutes']} process minutes)",
+        f"on the backbone `{facts['backbone']}`.",
         f"{edits} edits of colour, shape and background × {seeds} noise seeds of {facts['clips']}"
         f" clips, 8 frames at 64 × 64; scenes: {'; '.join(scenes)}.",
         "Every edit has an exact answer. Neither training nor any choice of settings has seen the",
@@ -64,11 +67,11 @@ def page(
         "",
         "## Plain decode",
         "",
-        *_table(rows, records, "plain"),
+        *table(rows, records, "plain"),
         "",
         "## The product's output",
         "",
-        *_table(rows, records, "product"),
+        *table(rows, records, "product"),
         "",
         "## By kind of edit",
         "",
@@ -105,8 +108,8 @@ _DEFINITIONS = (
     "- **trajectory**: distance of the object's centre from its true path; a frame without the",
     "  object counts as 32 px. The centre of another shape is another one, so a shape edit that is",
     "  not complete has an error too",
-    "- **IoU**: of the object found with the true one after the edit: the source's own where the",
-    "  shape stays, the new one where it changes",
+    "- **IoU**: of the object found with the true one: the source's own in edits of colour and",
+    "  background, the new one in edits of the shape",
     "- **flicker**: change of the error from frame to frame where the edit belongs, against the",
     "  exact answer's motion and in units of its light; an incomplete or constant wrong colour",
     "  does not flicker",
@@ -115,13 +118,14 @@ _DEFINITIONS = (
 )
 
 
-def _table(rows: Sequence[Row], records: Records, part: Part) -> list[str]:
-    heads = [*_COLUMNS.values(), "steps", "seconds"]
+def table(rows: Sequence[Row], records: Records, part: Part) -> list[str]:
+    """Means of every figure, a line a row."""
+    heads = [*COLUMNS.values(), "steps", "seconds"]
     lines = [f"| row | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for row in rows:
         found = records[row.name]
         cells = []
-        for figure in _COLUMNS:
+        for figure in COLUMNS:
             value = average(found, part, figure).value
             cells.append(f"{100 * value:.0f}" if figure == "reached" else f"{value:.2f}")
         cells += [f"{mean(r[name] for r in found):.1f}" for name in ("steps", "seconds")]
@@ -161,20 +165,21 @@ def _differences(rows: Sequence[Row], records: Records) -> list[str]:
         f" {SURE:g} standard errors",
         "is noise.",
         "",
-        f"| row | {' | '.join(_COLUMNS.values())} |",
-        "|---" * (len(_COLUMNS) + 1) + "|",
+        f"| row | {' | '.join(COLUMNS.values())} |",
+        "|---" * (len(COLUMNS) + 1) + "|",
     ]
     for row in rows:
         if row.name != REFERENCE:
-            lines.append(_difference_line(row.title, records, row.name, REFERENCE))
+            lines.append(difference_line(row.title, records, row.name, REFERENCE))
     return [*lines, ""]
 
 
-def _difference_line(
+def difference_line(
     title: str, records: Records, row: str, base: str, where: Where = everywhere
 ) -> str:
+    """Paired differences of every figure of the plain decode, one line."""
     cells = []
-    for figure in _COLUMNS:
+    for figure in COLUMNS:
         found = difference(records, row, base, "plain", figure, where)
         cells.append(found.text(100 if figure == "reached" else 1))
     return f"| {title} | {' | '.join(cells)} |"
@@ -194,7 +199,7 @@ def _claims(rows: Sequence[Row], records: Records) -> list[str]:
             found = difference(records, claim.row, claim.base, "plain", claim.figure)
             lines.append(
                 f"| {claim.words} | {titles[claim.row]} | {titles[claim.base]} "
-                f"| {_COLUMNS[claim.figure]} | {found.text()} | {claim.verdict(found)} |"
+                f"| {COLUMNS[claim.figure]} | {found.text()} | {claim.verdict(found)} |"
             )
     return [*lines, "", *_against_sdedit(titles, records)]
 
@@ -202,7 +207,7 @@ def _claims(rows: Sequence[Row], records: Records) -> list[str]:
 def _against_sdedit(titles: dict[str, str], records: Records) -> list[str]:
     """Distillation against noise-and-denoise at about the same success."""
     rivals = [name for name in _RIVALS if name in records]
-    rows = [name for name in ("sds", "dds", REFERENCE, "dreammotion", "assd") if name in records]
+    rows = [name for name in titles if name not in (*_RIVALS, "identity", "ddim_inversion")]
     if not rivals or not rows:
         return []
     lines = [
@@ -236,15 +241,15 @@ def _scenes(rows: Sequence[Row], records: Records) -> list[str]:
         "",
         "With it minus without it, plain decode.",
         "",
-        f"| scene or edit | {' | '.join(_COLUMNS.values())} |",
-        "|---" * (len(_COLUMNS) + 1) + "|",
+        f"| scene or edit | {' | '.join(COLUMNS.values())} |",
+        "|---" * (len(COLUMNS) + 1) + "|",
     ]
     present = records["dreammotion"]
     groups = [("scene", name) for name in SCENES] + [("kind", name) for name in KINDS]
     for field, name in groups:
         if any(record[field] == name for record in present):
             where = _with(field, name)
-            lines.append(_difference_line(name, records, "dreammotion", "dreammotion_s", where))
+            lines.append(difference_line(name, records, "dreammotion", "dreammotion_s", where))
     return [*lines, ""]
 
 
@@ -256,7 +261,8 @@ def _settings(rows: Sequence[Row], settings: Mapping[str, Any]) -> list[str]:
         "Every distillation row has the same number of steps, at most, and the same step size,",
         "calibrated by its own first gradients; all stop by the same rule, where the model takes",
         "the edit for complete, so that a term cannot keep more merely by editing less. The rows",
-        "that sample take as many steps; inversion as many again. In all rows:",
+        "that sample take as many steps; inversion as many again. In all rows (edits of the",
+        f"background: timestep_max {KIND_CHANGES['background']['timestep_max']:g}):",
         "",
         ", ".join(f"{name} {value}" for name, value in shared.items() if value != "") + ".",
         "",

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
-from benchmarks.demo_edits import EditCase, case
+from benchmarks.demo_edits import KIND_CHANGES, EditCase, case
 from benchmarks.edit_quality_store import weights_of
 from demo.sampling import sample_spec
 from demo.truth import Kind
@@ -86,6 +86,7 @@ class Row:
         masked: Whether the optimisation knows the editor's mask. The composite does in every row.
         changes: Settings that differ from `COMMON`.
         strength: Noise-and-denoise only: the noise it begins with, a share of the schedule.
+        trial_of: Name of the row that this one varies.
     """
 
     name: str
@@ -94,9 +95,10 @@ class Row:
     masked: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     strength: float = 0.0
+    trial_of: str = ""
 
-    def settings(self, card: BackboneCard) -> EditSettings:
-        """The row's settings: the card's for `dds`, `COMMON`, and what is the row's own.
+    def settings(self, card: BackboneCard, kind: Kind) -> EditSettings:
+        """The row's settings: the card's for `dds`, `COMMON`, the kind's, and what is its own.
 
         The numbers of DreamMotion's and ASSD's terms are those that the card recommends for them.
         """
@@ -105,6 +107,7 @@ class Row:
             dreammotion=card.recommended("dreammotion").dreammotion,
             assd=card.recommended("assd").assd,
             **COMMON,
+            **KIND_CHANGES[kind],
         )
         return with_settings(base, **self.changes)
 
@@ -115,7 +118,7 @@ class Row:
             "method": self.method,
             "masked": self.masked,
             "strength": self.strength,
-            "settings": asdict(self.settings(card)),
+            "settings": {kind: asdict(self.settings(card, kind)) for kind in KINDS},
             "weights": weights_of(card),
         }
 
@@ -181,35 +184,39 @@ REFERENCE = "dds_mask"
 """The row that others are compared with: ASSD without its parts, and DreamMotion without its."""
 
 
-def _trial(base: str, **own: object) -> Row:
-    """A row of the table with other numbers in its method's own settings."""
+def _trial(base: str, name: str, **changes: Any) -> Row:
+    """A row of the table with other settings."""
     row = next(row for row in ROWS if row.name == base)
     return replace(
         row,
-        name="_".join((base, *(f"{name}_{value}" for name, value in own.items()))),
-        title=f"{row.title}, {', '.join(f'{name} {value}' for name, value in own.items())}",
-        changes={row.method: {**row.changes.get(row.method, {}), **own}},
+        name=f"{base}_{name.replace(' ', '_')}",
+        title=f"{row.title}: {name}",
+        changes={**row.changes, **changes},
+        trial_of=base,
     )
 
 
+def _own(base: str, **own: object) -> Row:
+    """A row of the table with other numbers in its method's own settings."""
+    row = next(row for row in ROWS if row.name == base)
+    name = ", ".join(f"{name} {value}" for name, value in own.items())
+    return _trial(base, name, **{row.method: {**row.changes.get(row.method, {}), **own}})
+
+
 TRIALS: tuple[Row, ...] = (
-    Row("sdedit_60_w1.3", "SDEdit, noise 0.6, ω 1.3", "sdedit", strength=0.6),
-    Row("ddim_inversion_w1.3", "DDIM inversion, ω 1.3", "ddim_inversion"),
-    Row("sds_w7.5", "SDS, ω 7.5", "sds", changes={"guidance_scale": 7.5}),
-    Row(
-        "dds_mask_to_the_end",
-        "DDS + mask, all steps",
-        "dds",
-        masked=True,
-        changes={"use_stopping_rule": False},
-    ),
-    *(_trial("dreammotion_s", spatial_share=share) for share in (0.25, 1.0)),
-    *(_trial("dreammotion_s", key_sites=site) for site in ("up_blocks.1", "up_blocks.2")),
-    *(_trial("dreammotion", temporal_share=share) for share in (0.1, 0.5)),
-    *(_trial("assd_sliding", smoothing_centre=centre) for centre in (0.33, 0.75)),
-    *(_trial("assd_sliding", threshold=threshold) for threshold in (0.25, 1.0)),
-    _trial("assd_sliding", reading="above"),
-    *(_trial("assd_fusion", self_weight=weight) for weight in (0.6, 0.9)),
-    *(_trial("assd_fusion", fused_layers=count) for count in (1, 3)),
+    _trial("sdedit_60", "ω 1.3", guidance_scale=1.3),
+    _trial("ddim_inversion", "ω 1.3", guidance_scale=1.3),
+    _trial("sds", "ω 7.5", guidance_scale=7.5),
+    _trial("dds_mask", "ω 2.5", guidance_scale=2.5),
+    _trial("dds_mask", "ω 7.5", guidance_scale=7.5),
+    _trial("dds_mask", "all steps", use_stopping_rule=False),
+    *(_own("dreammotion_s", spatial_share=share) for share in (0.25, 1.0)),
+    *(_own("dreammotion_s", key_sites=site) for site in ("up_blocks.1", "up_blocks.2")),
+    *(_own("dreammotion", temporal_share=share) for share in (0.1, 0.5)),
+    *(_own("assd_sliding", smoothing_centre=centre) for centre in (0.33, 0.75)),
+    *(_own("assd_sliding", threshold=threshold) for threshold in (0.25, 1.0)),
+    _own("assd_sliding", reading="above"),
+    *(_own("assd_fusion", self_weight=weight) for weight in (0.6, 0.9)),
+    *(_own("assd_fusion", fused_layers=count) for count in (1, 3)),
 )
 """Other settings, run by `--tuning` only, beside the rows."""

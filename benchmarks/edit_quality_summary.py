@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isnan, nan, sqrt
 from statistics import mean, stdev
 from typing import Any, Literal
 
@@ -25,13 +25,18 @@ SURE = 2.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over edits with its standard error; None for a single edit."""
+    """A mean over edits with its standard error; None for a single edit.
+
+    Not a number: the figure does not exist for any of the edits.
+    """
 
     value: float
     error: float | None
 
     def text(self, scale: float = 1) -> str:
         """Value ± standard error, times `scale`."""
+        if isnan(self.value):
+            return "–"
         spread = "" if self.error is None else f" ± {scale * self.error:.2f}"
         return f"{scale * self.value:+.2f}{spread}"
 
@@ -55,7 +60,7 @@ def of_edits(
     """A figure by the seed of the edit, mean over its noise seeds."""
     values: dict[int, list[float]] = {}
     for record in records:
-        if where(record):
+        if where(record) and record[part][figure] is not None:
             values.setdefault(record["seed"], []).append(record[part][figure])
     return {seed: mean(found) for seed, found in values.items()}
 
@@ -78,7 +83,7 @@ def difference(
 
 def _estimate(values: list[float]) -> Estimate:
     error = stdev(values) / sqrt(len(values)) if len(values) > 1 else None
-    return Estimate(mean(values), error)
+    return Estimate(mean(values) if values else nan, error)
 
 
 @dataclass(frozen=True)
@@ -114,16 +119,16 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("dds_mask", "dds", "kept_psnr", +1, "the mask raises preservation"),
     Claim("dds_mask", "dds", "trajectory_error_px", -1, "the mask raises motion fidelity"),
     Claim("dreammotion_s", "dds_mask", "kept_psnr", +1, "S-SSM raises preservation"),
-    Claim("dreammotion_s", "dds_mask", "iou_target", +1, "S-SSM keeps structure"),
+    Claim("dreammotion_s", "dds_mask", "iou_kept", +1, "S-SSM keeps structure"),
     Claim("dreammotion_s", "dds_mask", "trajectory_error_px", -1, "S-SSM raises motion fidelity"),
     Claim(
         "dreammotion", "dreammotion_s", "trajectory_error_px", -1, "T-SSM raises motion fidelity"
     ),
     Claim("dreammotion", "dreammotion_s", "flicker", -1, "T-SSM makes frames consistent"),
     Claim("assd_sliding", "dds_mask", "flicker", -1, "sliding smoothing makes frames consistent"),
-    Claim("assd_fusion", "dds_mask", "iou_target", +1, "attention fusion keeps structure"),
+    Claim("assd_fusion", "dds_mask", "iou_kept", +1, "attention fusion keeps structure"),
     Claim("assd_fusion", "dds_mask", "kept_psnr", +1, "attention fusion raises preservation"),
-    Claim("assd_image", "dds_mask", "progress", +1, "image guidance strengthens the edit"),
+    Claim("assd_image", "dds_mask", "reached", +1, "image guidance strengthens the edit"),
     Claim("assd", "dds_mask", "truth_psnr", +1, "ASSD's parts together raise quality"),
 )
 """Of the plain decode. From DreamFusion and DDS (SDS, mask), DreamMotion and ASSD."""
