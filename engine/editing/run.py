@@ -190,11 +190,11 @@ class _Run:
         identity = identity_of(dumps(job), cards, working, machine)
         state = load_checkpoint(self.job_dir, identity, backbone.device) or edit.start()
         saved = time.monotonic()
-        self.reporter.progress(state.step, job.settings.steps)
+        self.reporter.progress(state.step, job.settings.most_steps)
         try:
             while not state.is_finished:
                 state = edit.advance(state)
-                self.reporter.progress(state.step, job.settings.steps)
+                self.reporter.progress(state.step, job.settings.most_steps)
                 if self.reporter.wants_previews and preview.update(state.z_average):
                     self.reporter.preview(self.job_dir / job_store.PREVIEW)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -221,7 +221,7 @@ class _Run:
         return References(
             self.store,
             reference_identity(self.job, clip.z_source, cards, working, machine),
-            count=windows * self.job.settings.steps,
+            count=windows * self.job.settings.most_steps,
             warn=lambda message, hint: self.reporter.warning(message, hint=hint),
         )
 
@@ -247,7 +247,8 @@ class _Run:
             self.reporter.warning(
                 f"After {state.step} steps the backbone finds the target only "
                 f"{max(state.progress, 0):.0%} of the way there; the edit may be incomplete.",
-                hint="Look at the result; other words, more strength or a mask may help.",
+                hint="Look at the result; other words or a mask may help, or more steps or a "
+                "larger step size (Advanced).",
             )
 
     def _warn_about_long_prompts(self, backbone: Backbone) -> None:
