@@ -193,6 +193,7 @@ class Queue:
         if isinstance(message, Done):
             job.state, self.backbone = "importing", job.job.backbone
         elif isinstance(message, Cancelled):
+            self.backbone = ""  # it frees its memory
             _record_cancel(job.folder, "Cancelled.")
             job.end("cancelled")
         elif isinstance(message, Failure):
