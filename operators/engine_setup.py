@@ -140,7 +140,7 @@ def start_installation(*, must_repair: bool = False, wheels: Path | None = None)
     """
     spec = make_spec(wheels)
     is_chosen = preferences.get_preferences().build != "auto"
-    jobs.queue.stop_engine()
+    jobs.queue.stop_engine(must_wait=True)
     setup.state = None  # looked at again, also when the installation fails
     setup.start(
         lambda: install(spec, is_chosen=is_chosen, must_repair=must_repair),
@@ -234,7 +234,7 @@ def start_check() -> None:
 def start_removal() -> None:
     """Begin to remove the engine's own environment."""
     root = preferences.environment_folder()
-    jobs.queue.stop_engine()
+    jobs.queue.stop_engine(must_wait=True)
     setup.state = None
     setup.start(lambda: take_away(root), log=setup_log(), changes_engine=True)
 

@@ -160,12 +160,15 @@ def test_memory_and_idle_minutes_reach_the_engine(part, scene, queue, monkeypatc
     monkeypatch.setenv("DELTA_STRIP_PYTHON", sys.executable)
     chosen = part("preferences").get_preferences()
     chosen.idle_minutes, chosen.memory = 3, "low"
+    closed = []
     try:
         first = queue._ready_engine()
         assert first._argv[-4:] == ["--idle-minutes", "3", "--memory", "low"]
         assert queue._ready_engine() is first
         chosen.memory = "high"
+        monkeypatch.setattr(first, "close", lambda *, must_wait: closed.append(must_wait))
         assert queue._ready_engine() is not first, "a changed preference takes a new engine"
+        assert closed == [False], "Blender's timer does not wait for the end of the old one"
     finally:
         chosen.property_unset("idle_minutes")
         chosen.property_unset("memory")
