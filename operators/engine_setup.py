@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import bpy
+
 from .. import preferences
 from ..engine.errors import EngineError, EnvironmentSetupError
 from . import jobs
@@ -38,14 +40,15 @@ def make_spec(wheels: Path | None = None) -> EnvironmentSpec:
     from ..engine.environment import EnvironmentSpec, verify
 
     root = preferences.environment_folder()
-    build = preferences.get_preferences().build
+    chosen = preferences.get_preferences()
+    build, python = chosen.build, bpy.path.abspath(chosen.build_python.strip())
     flavour = verify(root, preferences.LOCKS).flavour if build == "auto" else build
     return EnvironmentSpec(
         root=root,
         locks=preferences.LOCKS,
         flavour=flavour or "cpu",
-        python=Path(sys.executable),
-        index_url="" if wheels else preferences.get_preferences().index_url.strip(),
+        python=Path(python or sys.executable),
+        index_url="" if wheels else chosen.index_url.strip(),
         wheels=wheels,
     )
 
