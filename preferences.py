@@ -67,6 +67,12 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
         "when it is set, for development and tests",
         subtype="FILE_PATH",
     )
+    build_python: StringProperty(
+        name="Build from Python",
+        description="Python program, 3.11 to 3.13, that the engine's environment is made from. "
+        "Empty: Blender's own",
+        subtype="FILE_PATH",
+    )
     index_url: StringProperty(
         name="Package index",
         description="Address of an extra Python package index for the installation, e.g. for CPU "
@@ -174,6 +180,7 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
         else:
             layout.prop(self, "environment_folder")
             layout.prop(self, "build")
+            layout.prop(self, "build_python")
 
     def draw_computer(self, layout: Any) -> None:
         """What edits may use."""

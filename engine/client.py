@@ -192,12 +192,12 @@ class EngineProcess:
             self._process.wait(timeout_seconds)
             self.close()
 
-    def close(self) -> None:
-        """End the process at once; for unregistering and the end of Blender."""
+    def close(self, *, must_wait: bool = True) -> None:
+        """End the process at once. Its last moments may take 2 s: a thread can wait for them."""
         if self._process is None:
             return
         self._cancelled = self._clock.now()  # whatever ends the job from here on was asked for
-        self._process.dispose()
+        self._process.dispose() if must_wait else self._process.abandon()
         self._pending += self._drain()
         if self._job:
             self._pending.append(Cancelled(self._job))

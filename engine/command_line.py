@@ -107,7 +107,7 @@ _OPTIONS: dict[str, _Option] = {
     "method": _Option(_choice(Method)[0], "the guidance", _choice(Method)[1]),
     "preset": _Option(_choice(Preset)[0], "time against quality", _choice(Preset)[1]),
     "backbone": _Option("ID|FOLDER", "the diffusion model", _text),
-    "steps": _Option("N", "most iterations", _whole),
+    "steps": _Option("N", "most iterations; above strength 1 in proportion more", _whole),
     "seed": _Option("N", "of noise and timesteps", _whole),
     "frames": _Option("A-B", "first and last frame, counted from 1", _pair("-", "1-48")),
     "size": _Option("WxH", "size the model works at, in px", _pair("x", "512x288")),

@@ -150,7 +150,8 @@ def probe_python(
     """Return (version, base interpreter); refuse a Python that cannot hold the engine.
 
     Raises:
-        EnvironmentSetupError: It cannot be started, has no ``venv``, or is too old or too new.
+        EnvironmentSetupError: It cannot be started, is no Python, has no ``venv``, or is too old or
+            too new.
     """
     lines: list[str] = []
     status = run_lines(
@@ -166,7 +167,13 @@ def probe_python(
         raise EnvironmentSetupError(
             f"{python} ended with status {status}: {text}.", hint="Choose another Python."
         )
-    numbers, base = json.loads(lines[-1])
+    try:
+        numbers, base = json.loads(lines[-1])
+    except (IndexError, ValueError, TypeError):
+        raise EnvironmentSetupError(
+            f"{python} is no Python: its answer is {' '.join(lines)[:80]!r}.",
+            hint="Choose another Python.",
+        ) from None
     version = ".".join(str(number) for number in numbers)
     if not PYTHON_MIN <= tuple(numbers[:2]) <= PYTHON_MAX:
         limits = " to ".join(f"{major}.{minor}" for major, minor in (PYTHON_MIN, PYTHON_MAX))

@@ -102,7 +102,7 @@ class EditSettings:
         maximum=3,
         has_effect=lambda own: own.use_stopping_rule,
     )
-    steps: int = setting(200, doc="most iterations of the optimisation", minimum=1, maximum=5000)
+    steps: int = setting(200, doc="most iterations up to strength 1", minimum=1, maximum=5000)
     guidance_scale: float = setting(
         7.5, doc="classifier-free guidance weight of both branches", minimum=0, maximum=100
     )
@@ -174,6 +174,11 @@ class EditSettings:
                 f"timestep_max {self.timestep_max:g}."
             )
 
+    @property
+    def most_steps(self) -> int:
+        """Steps after which an edit ends in any case: in proportion more above strength 1."""
+        return round(self.steps * max(1.0, self.strength)) if self.use_stopping_rule else self.steps
+
 
 @dataclass(frozen=True, kw_only=True)
 class EditJob:
@@ -215,10 +220,8 @@ class EditJob:
                 f"The job has version {self.version}; this engine reads version {JOB_VERSION}.",
                 hint="Make the job again with this version of Delta Strip.",
             )
-        _check_prompt(self.source_prompt, "source prompt", "what is in the clip, e.g. “a red car”")
-        _check_prompt(
-            self.target_prompt, "target prompt", "what should be there, e.g. “a blue car”"
-        )
+        _check_prompt(self.source_prompt, "source", "what is in the clip, e.g. “a red car”")
+        _check_prompt(self.target_prompt, "target", "what should be there, e.g. “a blue car”")
         _check_fps(*self.fps)
         if self.size is not None and not all(16 <= side <= MOST_SIDE_PX for side in self.size):
             raise InvalidJobError(
@@ -273,12 +276,12 @@ def with_settings(settings: EditSettings, **changes: object) -> EditSettings:
 
 def _check_prompt(prompt: str, what: str, example: str) -> None:
     if not prompt.strip():
-        raise InvalidJobError(f"The {what} is empty.", hint=f"Write {example}.")
+        raise InvalidJobError(f"The {what} prompt is empty.", hint=f"Write {example}.")
     try:
         prompt.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidJobError(
-            f"The {what} has {prompt[error.start]!r} at character {error.start + 1}, "
+            f"The {what} prompt has {prompt[error.start]!r} at character {error.start + 1}, "
             "which is no character of Unicode.",
             hint="Write that character again.",
         ) from None

@@ -49,6 +49,8 @@ RunJob = Callable[[Path, Reporter], Path]
 
 HEARTBEAT_SECONDS = 5.0
 PARENT_GONE_SECONDS = 1.0
+AFTER_CANCEL_SECONDS = 2.0
+"""Idle time after a cancel: enough for a queue's next job, which uses the same models, to come."""
 
 
 class Channel:
@@ -149,7 +151,8 @@ def serve(
         run_job: Runs a job folder and returns the path of its result.json.
         prepare: Imports what is heavy and describes the device.
         unload: Frees the models' memory.
-        idle_seconds: Idle time after which the models' memory is freed; 0 for never.
+        idle_seconds: Idle time after which the models' memory is freed; 0 for never. After a
+            cancel it is `AFTER_CANCEL_SECONDS`: whoever cancels may need the memory.
 
     Returns:
         The process's exit code.
@@ -166,23 +169,23 @@ def serve(
             channel.send(Failure("", error.code, error.message, error.hint))
             return error.exit_code
     channel.send(ready)
-    is_loaded = False
+    patience: float | None = None  # idle time until the models go; none are there, or for ever
     while True:
         try:
-            item = inbox.take(idle_seconds if is_loaded and idle_seconds else None)
+            item = inbox.take(patience)
         except queue.Empty:
             item = Unload()
         if isinstance(item, int):
             return item
         if isinstance(item, Unload):
             unload()
-            is_loaded = False
+            patience = None
             continue
         reporter = ProtocolReporter(channel.send, job=item.job, cancel=inbox.cancel)
         job_dir = Path(item.job)
         with _heartbeat(channel), _log_into(job_dir):
             end = run_one(job_dir, run_job, reporter, is_abandoned=inbox.is_closed.is_set)
-            is_loaded = True
+            patience = AFTER_CANCEL_SECONDS if isinstance(end, Cancelled) else idle_seconds or None
             if isinstance(end, Failure) and end.code == OutOfMemoryError.code:
                 unload()
         inbox.job_ended()

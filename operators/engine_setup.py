@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import bpy
+
 from .. import preferences
 from ..engine.errors import EngineError, EnvironmentSetupError
 from . import jobs
@@ -38,14 +40,15 @@ def make_spec(wheels: Path | None = None) -> EnvironmentSpec:
     from ..engine.environment import EnvironmentSpec, verify
 
     root = preferences.environment_folder()
-    build = preferences.get_preferences().build
+    chosen = preferences.get_preferences()
+    build, python = chosen.build, bpy.path.abspath(chosen.build_python.strip())
     flavour = verify(root, preferences.LOCKS).flavour if build == "auto" else build
     return EnvironmentSpec(
         root=root,
         locks=preferences.LOCKS,
         flavour=flavour or "cpu",
-        python=Path(sys.executable),
-        index_url="" if wheels else preferences.get_preferences().index_url.strip(),
+        python=Path(python or sys.executable),
+        index_url="" if wheels else chosen.index_url.strip(),
         wheels=wheels,
     )
 
@@ -140,7 +143,7 @@ def start_installation(*, must_repair: bool = False, wheels: Path | None = None)
     """
     spec = make_spec(wheels)
     is_chosen = preferences.get_preferences().build != "auto"
-    jobs.queue.stop_engine()
+    jobs.queue.stop_engine(must_wait=True)
     setup.state = None  # looked at again, also when the installation fails
     setup.start(
         lambda: install(spec, is_chosen=is_chosen, must_repair=must_repair),
@@ -234,7 +237,7 @@ def start_check() -> None:
 def start_removal() -> None:
     """Begin to remove the engine's own environment."""
     root = preferences.environment_folder()
-    jobs.queue.stop_engine()
+    jobs.queue.stop_engine(must_wait=True)
     setup.state = None
     setup.start(lambda: take_away(root), log=setup_log(), changes_engine=True)
 

@@ -102,10 +102,13 @@ class Queue:
                 _record_cancel(job.folder, "Cancelled before it began.")
             job.end("cancelled")
 
-    def stop_engine(self) -> None:
-        """End the engine; the running job fails, and can be resumed."""
+    def stop_engine(self, *, must_wait: bool = False) -> None:
+        """End the engine; the running job fails, and can be resumed.
+
+        Only who touches the engine's files next, or ends Blender, must wait until it has gone.
+        """
         if self.engine is not None:
-            self.engine.close()
+            self.engine.close(must_wait=must_wait)
         self.engine, self.device, self.backbone, self.engine_problem = None, "", "", ""
         for job in self.jobs:
             if job.state == "running":
@@ -114,7 +117,7 @@ class Queue:
     def shut_down(self) -> None:
         """End everything that runs; waiting jobs are offered again at the next start."""
         self._drop_render()
-        self.stop_engine()
+        self.stop_engine(must_wait=True)
         for job in self.jobs:
             job.lock.release()
         self.jobs.clear()
@@ -193,6 +196,7 @@ class Queue:
         if isinstance(message, Done):
             job.state, self.backbone = "importing", job.job.backbone
         elif isinstance(message, Cancelled):
+            self.backbone = ""  # it frees its memory
             _record_cancel(job.folder, "Cancelled.")
             job.end("cancelled")
         elif isinstance(message, Failure):

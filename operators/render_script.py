@@ -156,8 +156,7 @@ def prepare_scene(scene: Any, rendering: dict[str, Any]) -> None:
         setattr(render, name, False)
     render.use_overwrite = render.use_file_extension = True
     render.dither_intensity = 0.0
-    if hasattr(render.image_settings, "media_type"):
-        render.image_settings.media_type = "IMAGE"
+    strips.render_pictures(scene)
     render.image_settings.file_format = "PNG"
     render.image_settings.color_mode = "RGBA" if rendering["has_alpha"] else "RGB"
     render.image_settings.color_depth = "8"
@@ -169,8 +168,7 @@ def prepare_scene(scene: Any, rendering: dict[str, Any]) -> None:
     view.view_transform, view.look = "Standard", "None"
     view.exposure, view.gamma = 0.0, 1.0
     view.use_curve_mapping = False
-    if hasattr(view, "use_white_balance"):
-        view.use_white_balance = False
+    strips.drop_white_balance(scene)
 
 
 if __name__ == "__main__":

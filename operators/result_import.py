@@ -231,8 +231,7 @@ def copy_look(source: Any, result: Any, placement: Placement) -> None:
     if placement.is_media_space:
         names += _PLACED
         for name in ("scale_x", "scale_y", "offset_x", "offset_y", "rotation", "origin", "filter"):
-            if hasattr(source.transform, name):  # filter: from 4.2 on
-                setattr(result.transform, name, getattr(source.transform, name))
+            setattr(result.transform, name, getattr(source.transform, name))
         for name in ("min_x", "max_x", "min_y", "max_y"):
             setattr(result.crop, name, getattr(source.crop, name))
     if not placement.is_rendered:

@@ -243,9 +243,9 @@ def needs_rendering(strip: Any) -> str:
         return "it has modifiers"
     if strips.is_retimed(strip):
         return "it is retimed"
-    if strip.use_deinterlace or getattr(strip, "use_multiview", False):
+    if strip.use_deinterlace or strip.use_multiview:
         return "it is deinterlaced or stereoscopic"
-    if getattr(strip, "stream_index", 0):
+    if strip.type == "MOVIE" and strip.stream_index:
         return "it shows another stream"
     return unreadable(strip)
 

@@ -174,6 +174,18 @@ def scene_size(scene: Any) -> tuple[int, int]:
     return scene.render.resolution_x, scene.render.resolution_y
 
 
+def render_pictures(scene: Any) -> None:
+    """Have a scene render pictures; from 5.0 on the kind of file is chosen before its format."""
+    if hasattr(scene.render.image_settings, "media_type"):
+        scene.render.image_settings.media_type = "IMAGE"
+
+
+def drop_white_balance(scene: Any) -> None:
+    """Have a scene keep its white as it is; 4.2 can do nothing else."""
+    if hasattr(scene.view_settings, "use_white_balance"):
+        scene.view_settings.use_white_balance = False
+
+
 def frame_rate(scene: Any) -> tuple[int, int]:
     """Frames per second as numerator and denominator; 23.976 is 24000/1001."""
     scale = 100_000  # fps_base is a 32-bit float: 1.001 reads 1.00100005

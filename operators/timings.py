@@ -35,7 +35,7 @@ class Pace:
         device: As the job asked for it.
         threads: CPU threads.
         loading: Seconds until the model was there.
-        step: Seconds of editing per frame, asked-for step and pixel the model works on. Steps that
+        step: Seconds of editing per frame, allowed step and pixel the model works on. Steps that
             the stopping rule spared count, so it is what a step costs typically.
         pixel: Seconds of encoding, decoding and writing per frame and pixel of the clip.
     """
@@ -95,7 +95,7 @@ def measured(job_folder: Path, job: EditJob) -> Pace | None:
         result = json.loads((job_folder / job_store.RESULT).read_text(encoding="utf-8"))
         seconds: dict[str, float] = result["seconds"]
         frames = result["frame_count"]
-        work = frames * job.settings.steps * result["working_width"] * result["working_height"]
+        work = frames * job.settings.most_steps * result["working_width"] * result["working_height"]
         pixels = frames * result["width"] * result["height"]
         return Pace(
             backbone=job.backbone,
@@ -140,7 +140,7 @@ def estimate(
     if not alike:
         return None
     alike = alike[-_MOST_USED:]
-    steps = method_fields.edit_settings(values).steps
+    steps = method_fields.edit_settings(values).most_steps
     seconds = 0.0 if is_loaded else median(pace.loading for pace in alike)
     for frames, size in clips:
         plan = settings.planned_size(values, size)

@@ -19,7 +19,7 @@ _PREVIEW_UNITS = 9.0  # height of the picture, in heights of a button
 
 
 class DELTA_STRIP_PT_queue(SequencerPanel, bpy.types.Panel):
-    """Jobs of this session."""
+    """Jobs since Blender started."""
 
     bl_label = "Queue"
     bl_order = 1

@@ -172,6 +172,7 @@ class Edit:
             smallest=settings.timestep_min,
             largest=settings.timestep_max,
             schedule=settings.timestep_schedule,
+            # Not `most_steps`: what is kept for the next edit must not depend on the strength.
             steps=settings.steps,
         )
         average = WindowAverage(state.z_target)
@@ -248,11 +249,11 @@ class Edit:
     def _judge(self, state: EditState) -> EditState:
         """Stop when P(z) − P(ẑ) > 2 · strength · |P(ẑ)|, asked every `probe_interval` steps.
 
-        The inequality is strict: where both prompts are one, P is 0 throughout and all steps are
-        run.
+        After `most_steps` in any case. The inequality is strict: where both prompts are one, P is
+        0 throughout and all steps are run.
         """
         settings = self._settings
-        is_last = state.step >= settings.steps
+        is_last = state.step >= settings.most_steps
         if settings.use_stopping_rule and (is_last or state.step % settings.probe_interval == 0):
             gain = self._probes.preference(state.z_average) - state.start_preference
             whole = 2 * abs(state.start_preference)

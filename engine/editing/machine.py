@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..backbones.loading import choose_device
+from ..errors import OutOfMemoryError
 from ..protocol import Ready
 
 _PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "av")
@@ -19,9 +20,26 @@ _PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "av")
 def ready() -> Ready:
     """The device that `auto` means here, and its free memory."""
     device = choose_device("auto")
-    name = next(entry["name"] for entry in devices() if entry["id"].split(":")[0] == device.type)
-    free = next(e["free_bytes"] for e in devices() if e["id"].split(":")[0] == device.type)
-    return Ready(f"{device.type} ({name})", torch.__version__, free)
+    entry = _entry(device)
+    return Ready(f"{device.type} ({entry['name']})", torch.__version__, entry["free_bytes"])
+
+
+def out_of_memory(device: torch.device, error: BaseException) -> OutOfMemoryError:
+    """The error for a person: what the allocator asked for, as far as it says so, and what is free.
+
+    Args:
+        device: Where the edit ran.
+        error: The allocator's.
+    """
+    found, free = _entry(device), ""
+    if found["free_bytes"]:
+        free_gb, total_gb = (found[name] / 2**30 for name in ("free_bytes", "total_bytes"))
+        free = f", of whose {total_gb:.1f} GiB {free_gb:.1f} are free"
+    said = str(error).splitlines()[0] if str(error) else "no more could be had"
+    return OutOfMemoryError(
+        f"The edit does not fit into the memory of {device}{free}: {said}",
+        hint="Set a smaller working size, or close other programs that use the device.",
+    )
 
 
 def versions() -> dict[str, str]:
@@ -42,6 +60,11 @@ def devices() -> list[dict[str, Any]]:
     total, free = _memory()
     found.append(_device("cpu", platform.processor() or platform.machine(), total, free))
     return found
+
+
+def _entry(device: torch.device) -> dict[str, Any]:
+    """The first of `devices` that is of a device's type."""
+    return next(entry for entry in devices() if entry["id"].split(":")[0] == device.type)
 
 
 def _device(device_id: str, name: str, total: int, free: int) -> dict[str, Any]:

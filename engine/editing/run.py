@@ -22,7 +22,7 @@ from ..backbones.loading import (
     image_backbone_for,
     is_out_of_memory,
 )
-from ..errors import CancelledError, OutOfMemoryError
+from ..errors import CancelledError
 from ..job import EditJob
 from ..protocol import StageName
 from ..registry import BackboneCard, find_backbone
@@ -33,6 +33,7 @@ from .edit import Edit
 from .frames_in import encode_clip
 from .frames_out import write_result_frames
 from .identity import identity_of, reference_identity
+from .machine import out_of_memory
 from .preview import Preview
 from .references import References, ReferenceStore
 from .state import Clip, EditState
@@ -79,7 +80,7 @@ def run_job(
         if not is_out_of_memory(error):
             raise
         if job.size is not None:
-            raise _out_of_memory(run, error) from error
+            raise out_of_memory(run.device, error) from error
     reporter.warning(
         "The edit did not fit into memory; it is tried once more on a smaller working size.",
         hint="Close other programs that use the device, or set a smaller size yourself.",
@@ -90,19 +91,7 @@ def run_job(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise _out_of_memory(run, error) from error
-
-
-def _out_of_memory(run: _Run, error: BaseException) -> OutOfMemoryError:
-    free = ""
-    if torch.cuda.is_available():
-        free_bytes, all_bytes = torch.cuda.mem_get_info()
-        free = f" ({free_bytes / 2**30:.1f} of {all_bytes / 2**30:.1f} GiB are free)"
-    first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return OutOfMemoryError(
-        f"The edit does not fit into the memory of {run.device}{free}: {first_line}",
-        hint="Set a smaller working size, or close other programs that use the device.",
-    )
+        raise out_of_memory(run.device, error) from error
 
 
 class _Run:
@@ -190,11 +179,11 @@ class _Run:
         identity = identity_of(dumps(job), cards, working, machine)
         state = load_checkpoint(self.job_dir, identity, backbone.device) or edit.start()
         saved = time.monotonic()
-        self.reporter.progress(state.step, job.settings.steps)
+        self.reporter.progress(state.step, job.settings.most_steps)
         try:
             while not state.is_finished:
                 state = edit.advance(state)
-                self.reporter.progress(state.step, job.settings.steps)
+                self.reporter.progress(state.step, job.settings.most_steps)
                 if self.reporter.wants_previews and preview.update(state.z_average):
                     self.reporter.preview(self.job_dir / job_store.PREVIEW)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -221,7 +210,7 @@ class _Run:
         return References(
             self.store,
             reference_identity(self.job, clip.z_source, cards, working, machine),
-            count=windows * self.job.settings.steps,
+            count=windows * self.job.settings.most_steps,
             warn=lambda message, hint: self.reporter.warning(message, hint=hint),
         )
 
@@ -247,7 +236,9 @@ class _Run:
             self.reporter.warning(
                 f"After {state.step} steps the backbone finds the target only "
                 f"{max(state.progress, 0):.0%} of the way there; the edit may be incomplete.",
-                hint="Look at the result; other words, more strength or a mask may help.",
+                # Not more strength alone: the steps ran out before that much was reached.
+                hint="Look at the result; other words or a mask may help, or more steps or a "
+                "larger step size (Advanced).",
             )
 
     def _warn_about_long_prompts(self, backbone: Backbone) -> None:

@@ -120,6 +120,36 @@ def test_cancelling_is_no_error_and_is_kept_in_the_log(part, task, own_engine):
     assert "Cancelled" in part("operators.engine_setup").setup_log().read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ("[[3, 10, 2], null]", "is Python 3.10.2; the engine needs 3.11 to 3.13"),
+        ("hello", "is no Python: its answer is 'hello'"),
+        (None, "cannot be started"),
+    ],
+)
+def test_the_engine_is_built_from_the_chosen_python_or_it_is_said_why_not(
+    part, task, own_engine, tmp_path, answer, problem
+):
+    chosen = part("preferences").get_preferences()
+    make_spec = part("operators.engine_setup").make_spec
+    assert make_spec().python == Path(sys.executable)
+    program = tmp_path / "a python"
+    if answer is not None:
+        program.write_text(f"#!/bin/sh\necho '{answer}'\n", encoding="utf-8")
+        program.chmod(0o755)
+    chosen.build_python = str(program)
+    try:
+        assert make_spec().python == program
+        bpy.ops.delta_strip.install_engine_folder(directory=str(tmp_path / "Pakete für ä"))
+        wait(task.setup)
+    finally:
+        chosen.build_python = ""
+    assert f"a python {problem}" in task.setup.problem
+    assert problem in drawn(part, "engine")
+    assert not own_engine.exists()
+
+
 def test_a_folder_without_packages_is_refused(part, task, own_engine, tmp_path):
     with pytest.raises(RuntimeError, match="holds no packages"):
         bpy.ops.delta_strip.install_engine_folder(directory=str(tmp_path / "locks"))
@@ -160,12 +190,15 @@ def test_memory_and_idle_minutes_reach_the_engine(part, scene, queue, monkeypatc
     monkeypatch.setenv("DELTA_STRIP_PYTHON", sys.executable)
     chosen = part("preferences").get_preferences()
     chosen.idle_minutes, chosen.memory = 3, "low"
+    closed = []
     try:
         first = queue._ready_engine()
         assert first._argv[-4:] == ["--idle-minutes", "3", "--memory", "low"]
         assert queue._ready_engine() is first
         chosen.memory = "high"
+        monkeypatch.setattr(first, "close", lambda *, must_wait: closed.append(must_wait))
         assert queue._ready_engine() is not first, "a changed preference takes a new engine"
+        assert closed == [False], "Blender's timer does not wait for the end of the old one"
     finally:
         chosen.property_unset("idle_minutes")
         chosen.property_unset("memory")

@@ -154,6 +154,18 @@ def test_more_strength_takes_more_steps_under_the_stopping_rule():
     assert strong.progress > 0.6
 
 
+@pytest.mark.parametrize(("strength", "steps"), [(0.5, 6), (1.0, 6), (1.1, 7), (2.0, 12)])
+def test_an_edit_whose_steps_run_out_goes_further_at_more_strength(strength, steps):
+    settings = replace(SETTINGS, use_stopping_rule=True, step_size=0.0001, strength=strength)
+    state = run(edit(settings))
+    assert state.step == settings.most_steps == steps
+    assert state.progress < strength
+    without_a_rule = replace(settings, use_stopping_rule=False)
+    assert run(edit(without_a_rule)).step == 6
+    if strength == 1:
+        assert torch.equal(state.z_average, run(edit(without_a_rule)).z_average)
+
+
 def test_the_same_edit_gives_the_same_latents():
     assert torch.equal(run(edit()).z_average, run(edit()).z_average)
 

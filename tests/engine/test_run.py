@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.editing import machine
 from engine.editing import run as run_module
 from engine.errors import (
     BackboneError,
@@ -242,6 +243,17 @@ def test_out_of_memory_is_tried_once_smaller_and_then_explained(tmp_path, monkey
     with pytest.raises(OutOfMemoryError, match=r"3\.00 GiB"):
         run(job, tmp_path / "never")
     assert sizes[0] > sizes[-1]
+
+
+@pytest.mark.parametrize("said", ["", "Unable to allocate 3.00 GiB"])
+def test_what_is_free_is_said_when_memory_runs_out_on_the_processor(said, monkeypatch):
+    monkeypatch.setattr(machine, "_memory", lambda: (16 * 2**30, 3 * 2**29))
+    message = machine.out_of_memory(torch.device("cpu"), MemoryError(said)).message
+    assert "memory of cpu, of whose 16.0 GiB 1.5 are free: " in message
+    assert message.endswith(said or "no more could be had")
+    monkeypatch.setattr(machine, "_memory", lambda: (0, 0))
+    message = machine.out_of_memory(torch.device("cpu"), MemoryError()).message
+    assert message == "The edit does not fit into the memory of cpu: no more could be had"
 
 
 def test_a_full_disk_loses_neither_the_checkpoint_nor_the_source(tmp_path, monkeypatch):

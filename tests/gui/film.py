@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The clip that is edited in the window: a red ball over grass, from the procedural world.
+"""The clip that is edited in the window: a red ball over sky, from the procedural world.
 
 Imports numpy and imageio. In the window a stand-in engine shows an edit that was made before.
 """
@@ -14,10 +14,8 @@ from demo.sampling import sample_spec
 from demo.spec import ClipSpec, counterfactual
 from demo.world import render_frames
 
-SPEC = sample_spec(
-    7, frames=48, width=640, height=360, shape="ball", color="red", background="grass"
-)
-PROMPTS = ("a red ball moving over grass", "a blue ball moving over grass")
+SPEC = sample_spec(7, frames=48, width=640, height=360, shape="ball", color="red", background="sky")
+PROMPTS = ("a red ball moving over sky", "a blue ball moving over sky")
 _PREVIEWS = 6
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -11,8 +12,17 @@ import pytest
 from engine import job_store
 from engine.client import Limits, engine_command
 from engine.errors import EngineProcessError
+from engine.line_process import LineProcess
 from engine.protocol import TERMINAL, Cancelled, Done, Hello, Pong, Progress, Ready, Stage
-from tests.unit.processes import StartEngine, collect, ended, has, is_alive, run_to_end
+from tests.unit.processes import (
+    StartEngine,
+    collect,
+    ended,
+    has,
+    is_alive,
+    run_to_end,
+    wait_until_gone,
+)
 
 
 def test_a_job_goes_from_hello_to_its_result(start: StartEngine, job_dir: Path) -> None:
@@ -106,6 +116,28 @@ def test_stop_is_orderly_and_the_job_counts_as_cancelled(start: StartEngine, job
     assert terminal == [Cancelled(str(job_dir))]
     assert engine.poll() == []
     engine.stop()
+
+
+def test_closing_without_waiting_ends_the_process_in_a_thread(
+    start: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start("normal")
+    collect(engine, has(Ready))
+    dispose = LineProcess.dispose
+
+    def dispose_slowly(process: LineProcess) -> None:
+        time.sleep(1)
+        dispose(process)
+
+    monkeypatch.setattr(LineProcess, "dispose", dispose_slowly)
+    pid, began = engine.pid, time.monotonic()
+    engine.close(must_wait=False)
+    assert time.monotonic() - began < 0.5
+    assert engine.state == "stopped"
+    assert pid
+    assert wait_until_gone(pid, 5) < 5
+    (reaper,) = (thread for thread in threading.enumerate() if thread.name == "engine-reaper")
+    reaper.join(5)
 
 
 def test_a_second_job_is_refused_while_one_runs(start: StartEngine, job_dir: Path) -> None:

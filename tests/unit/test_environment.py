@@ -439,6 +439,7 @@ def test_two_setups_of_one_environment_do_not_run_at_once(spec):
         ('[[3, 10, 2], "/python"]', 0, "is Python 3.10.2; the engine needs 3.11 to 3.13", "range"),
         ('[[3, 14, 0], "/python"]', 0, "is Python 3.14.0; the engine needs 3.11 to 3.13", "range"),
         ("ModuleNotFoundError: No module named 'ensurepip'", 1, "ensurepip", "python3-venv"),
+        ("Usage: true", 0, "is no Python: its answer is 'Usage: true'", "another Python"),
         ("Segmentation fault", 139, "status 139: Segmentation fault", "another Python"),
     ],
 )

@@ -205,6 +205,22 @@ def test_models_are_unloaded_on_request_when_idle_and_when_memory_ran_out(
     worker.end()
 
 
+def test_models_are_unloaded_soon_after_a_cancel_unless_another_job_follows(
+    workers: list[Worker], job_dir: Path
+) -> None:
+    worker = begin(workers, "slow", steps=1000, step_seconds=0.05, idle_seconds=0)
+    worker.hear("ready")
+    other = job_store.create(job_dir.parent, make_job(), name="b")
+    for folder in (job_dir, other):
+        worker.say(Run(str(folder)))
+        worker.hear("progress")
+        worker.say(Cancel())
+        assert worker.hear("cancelled")["job"] == str(folder)
+    time.sleep(server.AFTER_CANCEL_SECONDS + 1)
+    assert worker.process.poll() is None
+    assert worker.end()[1].count("unloaded") == 1
+
+
 def test_a_worker_says_now_and_then_that_it_lives(
     workers: list[Worker], job_dir: Path, tmp_path: Path
 ) -> None:
