@@ -92,7 +92,8 @@ class Mask:
 class EditSettings:
     """Numbers of the optimisation. Defaults follow DDS (Hertz et al. 2023) where it gives a value.
 
-    Every backbone carries recommended values (`delta_strip.json` in its folder).
+    Every backbone carries recommended values (`delta_strip.json` in its folder, or
+    `vendor/models.toml`).
     """
 
     strength: float = setting(
@@ -104,7 +105,10 @@ class EditSettings:
     )
     steps: int = setting(200, doc="most iterations up to strength 1", minimum=1, maximum=5000)
     guidance_scale: float = setting(
-        7.5, doc="classifier-free guidance weight of both branches", minimum=0, maximum=100
+        7.5,
+        doc="classifier-free guidance weight of both branches (7.5: DDS's published code)",
+        minimum=0,
+        maximum=100,
     )
     timestep_min: float = setting(
         0.05, doc="least noise, as a share of the schedule", minimum=0.001, maximum=0.999

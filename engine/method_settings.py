@@ -63,7 +63,7 @@ class DreamMotionSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class AssdSettings:
-    """ASSD's parts (engine/guidance/assd.py); the paper gives none of these values but the last."""
+    """ASSD's parts (engine/guidance/assd.py); the paper gives `image_weight`, no other value."""
 
     smoothing_centre: float = setting(
         0.5,

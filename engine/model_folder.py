@@ -39,6 +39,8 @@ WEIGHTS = (
 )
 VOCABULARIES = ("tokenizer/tokenizer.json", "tokenizer/vocab.json")
 PICKLE_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
+SMALL_BYTES = 1_000_000
+"""Files below this are configurations, quickly read whole."""
 MOST_HEADER_BYTES = 100_000_000
 """Of safetensors' own reader."""
 
@@ -131,6 +133,27 @@ def check_files(folder: Path, files: Iterable[ModelFile]) -> None:
                 f"{path} is damaged: its checksum is {found[:12]}…, not {file.sha256[:12]}….",
                 hint=AGAIN,
             )
+
+
+def fingerprint(folder: Path, files: Iterable[ModelFile]) -> str:
+    """A hash that changes when a model does; hashing gigabytes would cost more than a step.
+
+    Files with a listed checksum count by it (`check_files` has compared it when they were loaded),
+    small ones by their contents, others by size and time of change.
+
+    Args:
+        folder: The model's.
+        files: What is known of its files.
+    """
+    listed = {file.path: file.sha256 for file in files if file.sha256}
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name, facts = path.relative_to(folder).as_posix(), path.stat()
+        content = listed.get(name)
+        if content is None and facts.st_size < SMALL_BYTES:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{name} {content or (facts.st_size, facts.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()
 
 
 def check_safetensors(path: Path) -> None:

@@ -20,6 +20,7 @@ from .model_folder import (
     ModelFile,
     check_files,
     check_folder,
+    fingerprint,
     kind_of,
     sha256_of,
 )
@@ -84,6 +85,10 @@ class BackboneCard:
         """
         check_folder(self.folder, self.kind)
         check_files(self.folder, self.files)
+
+    def fingerprint(self) -> str:
+        """A hash that changes when the folder's contents do; see `model_folder.fingerprint`."""
+        return fingerprint(self.folder, self.files)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,9 @@ def recommended(settings: Any) -> EditSettings:
 def _base(settings: Any) -> EditSettings:
     """The backbone's recommendation; the method's own numbers while nothing is known of it."""
     card = model_choice.card_to_show()
-    return card.recommended(settings.method) if card is not None else EditSettings()
+    if card is None:
+        return EditSettings()
+    return model_choice.with_listed_image_model(card.recommended(settings.method))
 
 
 def edit_settings(settings: Any) -> EditSettings:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import preferences
 from ..engine.errors import EngineError
-from ..engine.job import EditSettings
+from ..engine.job import EditSettings, with_settings
 from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from ..engine.registry import DEFAULT_BACKBONE, BackboneCard, as_card, find_backbone
 from .words import rpt_
@@ -144,6 +144,14 @@ def _check_image_model(name: str) -> None:
         check_there(card_of(entry, IMAGE_KIND))
     elif Path(name).is_absolute():
         check_is_model(Path(name))
+
+
+def with_listed_image_model(numbers: EditSettings) -> EditSettings:
+    """The settings with the folder of a listed image model where they name it by its id."""
+    for entry in usable(IMAGE_KIND):
+        if entry.card and entry.card.id == numbers.assd.image_backbone:
+            return with_settings(numbers, assd={"image_backbone": entry.folder})
+    return numbers
 
 
 def usable(kind: str) -> list[ModelEntry]:

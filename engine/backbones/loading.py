@@ -115,8 +115,11 @@ class LoadedBackbones:
         dtype: torch.dtype,
         role: Role = "video",
     ) -> Backbone:
-        """The backbone, loaded now or kept from before; another one of its role is freed first."""
-        key = (card.folder, device, dtype)
+        """The backbone, loaded now or kept from before; another one of its role is freed first.
+
+        A folder whose contents changed is loaded again.
+        """
+        key = (card.folder, card.fingerprint(), device, dtype)
         if role in self._kept and self._kept[role][0] == key:
             return self._kept[role][1]
         self._forget(role)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .. import __version__
 from ..job import EditJob
 from ..registry import BackboneCard
 from ..schema import dumps, to_plain
@@ -21,17 +22,14 @@ def identity_of(
 
     Args:
         job_text: job.json.
-        cards: The backbones; their files' names and sizes count.
+        cards: The backbones; their files' contents count, see `BackboneCard.fingerprint`.
         size: Working width and height, in px.
         machine: Device, precision and versions as resolved: another arithmetic is another edit.
     """
     digest = hashlib.sha256(job_text.encode())
     for card in cards:
-        for path in sorted(p for p in card.folder.rglob("*") if p.is_file()):
-            # Names and sizes, not contents: hashing gigabytes at every start would cost more than
-            # a step.
-            digest.update(f"{path.relative_to(card.folder)} {path.stat().st_size}\n".encode())
-    digest.update(f"{size} {machine}".encode())
+        digest.update(f"{card.fingerprint()}\n".encode())
+    digest.update(f"{size} {machine} {__version__}".encode())
     return digest.hexdigest()
 
 

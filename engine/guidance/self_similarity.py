@@ -91,7 +91,7 @@ class _SelfSimilarity(Function):
 
 
 def _widest(like: Tensor) -> torch.dtype:
-    """float64 where the device has it; MPS does not."""
+    """float64 where the device has it; MPS does not (docs/self_similarity.md: at what cost)."""
     return torch.float32 if like.device.type == "mps" else torch.float64
 
 

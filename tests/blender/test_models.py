@@ -13,7 +13,7 @@ import pytest
 from tests.blender.conftest import MODULE, ROOT
 from tests.blender.editing import press_edit, refused, results
 from tests.blender.test_panels import Layout, drawn
-from tests.unit.model_folders import make_folder, write_card
+from tests.unit.model_folders import change_json, make_folder, write_card
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -306,6 +306,20 @@ def test_an_image_model_guides_and_does_not_edit(part, models, clip, image_folde
     scene.delta_strip.method = "assd"
     bpy.ops.delta_strip.use_image_model(folder="")
     assert why_not(part) == ""
+
+
+def test_a_recommended_image_model_is_found_by_its_id_among_the_folders(
+    part, models, folder, image_folder
+):
+    recommended = [{"method": "assd", "settings": {"assd": {"image_backbone": "picture"}}}]
+    change_json(folder / "delta_strip.json", recommended_settings=recommended)
+    bpy.ops.delta_strip.use_model(folder=add(folder))
+    values = bpy.context.scene.delta_strip
+    values.method = "assd"
+    assert values.assd_fields.image_backbone == "picture"
+    name = add(image_folder)
+    assert values.assd_fields.image_backbone == name
+    assert not values.changes
 
 
 def test_an_image_models_folder_that_was_typed_must_be_there(part, models, clip, tmp_path):

@@ -2,6 +2,7 @@
 """Random models in the layout of the published folders, tiny or of the published size."""
 
 import dataclasses
+import hashlib
 import json
 
 import torch
@@ -15,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from demo.training.models import make_tokenizer
 from demo.training.plan import FULL
+from engine.model_folder import UNET_WEIGHTS
 
 # Both families have Stable Diffusion's schedule.
 SCHEDULE = {
@@ -163,6 +165,19 @@ def write_index(folder, kind, unet_class, scheduler_class):
     if not is_video:  # as published: parts that are not needed are there too
         index |= {"safety_checker": [None, None], "feature_extractor": [None, None]}
     (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def retrain(folder):
+    """Other weights of the same size, and the card that belongs to them."""
+    path = folder / UNET_WEIGHTS
+    data = bytearray(path.read_bytes())
+    data[-4] ^= 1  # the last bit of the last weight
+    path.write_bytes(data)
+    card = json.loads((folder / "delta_strip.json").read_text(encoding="utf-8"))
+    for file in card["files"]:
+        if file["path"] == UNET_WEIGHTS:
+            file["sha256"] = hashlib.sha256(data).hexdigest()
+    (folder / "delta_strip.json").write_text(json.dumps(card), encoding="utf-8")
 
 
 def write_card(folder, kind, **values):

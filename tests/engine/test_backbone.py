@@ -20,6 +20,7 @@ from engine.backbones.loading import (
 from engine.errors import BackboneError, DeviceError
 from engine.model_folder import SCHEDULER_CLASSES, UNET_CLASSES
 from engine.registry import find_backbone, installed_backbones, read_card
+from tests.engine.folders import retrain
 
 CPU = torch.device("cpu")
 
@@ -180,6 +181,13 @@ def test_the_same_backbone_is_kept_and_unloaded_on_request():
     assert kept.get(card, device=CPU, dtype=torch.float32) is first
     kept.unload()
     assert kept.get(card, device=CPU, dtype=torch.float32) is not first
+
+
+def test_a_kept_backbone_is_loaded_again_when_its_folder_changes(folder):
+    kept = LoadedBackbones()
+    first = kept.get(read_card(folder), device=CPU, dtype=torch.float32)
+    retrain(folder)
+    assert kept.get(read_card(folder), device=CPU, dtype=torch.float32) is not first
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The loop on a stand-in model whose numbers are known."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,8 @@ from engine.errors import CancelledError, InvalidJobError, NumericalError
 from engine.guidance.self_similarity import spatial_self_similarity
 from engine.job import EditSettings
 from engine.method_settings import AssdSettings, DreamMotionSettings
-from engine.registry import find_backbone
+from engine.registry import find_backbone, read_card
+from tests.engine.folders import retrain
 from tests.engine.stand_in import SITES, StandIn
 
 SETTINGS = EditSettings(steps=6, step_size=0.05, use_stopping_rule=False, averaging=0.5)
@@ -209,6 +211,15 @@ def test_the_identity_depends_on_job_size_and_arithmetic():
     assert base != identity_of("job", [card], (64, 64), ("cpu", "float32"))
     assert base != identity_of("job", [card], (80, 48), ("cuda", "bfloat16"))
     assert base != identity_of("job", [card, card], (80, 48), ("cpu", "float32"))
+
+
+def test_the_identity_depends_on_the_weights_and_not_on_their_size_alone(tmp_path):
+    folder = shutil.copytree(find_backbone("demo").folder, tmp_path / "copy")
+    facts = ("job", (80, 48), ("cpu", "float32"))
+    base = identity_of(facts[0], [read_card(folder)], *facts[1:])
+    assert base == identity_of(facts[0], [find_backbone("demo")], *facts[1:])
+    retrain(folder)
+    assert base != identity_of(facts[0], [read_card(folder)], *facts[1:])
 
 
 def test_not_a_number_stops_and_names_the_step():

@@ -2,6 +2,7 @@
 """A second edit of a clip: the same pixels, and no pass of the source branch in its steps."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,11 @@ from engine.editing.edit import Edit
 from engine.editing.references import References, ReferenceStore
 from engine.editing.run import run_job
 from engine.job import EditSettings
+from engine.registry import find_backbone
 from engine.reporter import NotingReporter, Reporter
 from engine.schema import dumps, loads
 from tests.engine.clips import frames_of, movie_job
+from tests.engine.folders import retrain
 from tests.engine.stand_in import StandIn
 from tests.engine.test_edit import clip, run
 
@@ -178,3 +181,13 @@ def test_a_whole_job_reads_them_only_where_nothing_that_matters_changed(tmp_path
     }
     for name, changed in bound.items():
         assert whole_job(tmp_path, name, changed, store)[1] == 0, name
+
+
+def test_nothing_that_earlier_weights_left_is_read(tmp_path):
+    folder = shutil.copytree(find_backbone("demo").folder, tmp_path / "backbone")
+    job = replace(movie_job(tmp_path / "in", frames=4)[0], backbone=str(folder))
+    store = ReferenceStore(tmp_path / "references", 10 * MEGABYTE)
+    whole_job(tmp_path, "first", job, store)
+    assert whole_job(tmp_path, "again", job, store)[1] == job.settings.steps
+    retrain(folder)
+    assert whole_job(tmp_path, "retrained", job, store)[1] == 0

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from engine.errors import BackboneError
 from engine.model_folder import (
+    SMALL_BYTES,
     UNET_CLASSES,
     UNET_WEIGHTS,
     WEIGHTS,
     ModelFile,
     check_files,
     check_folder,
+    fingerprint,
     kind_of,
     sha256_of,
 )
@@ -190,3 +193,21 @@ def test_a_checksum_is_computed_again_when_the_file_changed(tmp_path: Path) -> N
 def test_a_listed_file_that_is_missing_is_refused_with_or_without_a_checksum(folder: Path) -> None:
     with pytest.raises(BackboneError, match=r"incomplete: tokenizer/merges\.txt is missing"):
         check_files(folder, [ModelFile(path="tokenizer/merges.txt")])
+
+
+def test_a_fingerprint_changes_with_checksum_contents_or_time(folder: Path) -> None:
+    listed = [ModelFile(path=UNET_WEIGHTS, sha256="a" * 64)]
+    base = fingerprint(folder, listed)
+    assert fingerprint(folder, [ModelFile(path=UNET_WEIGHTS, sha256="b" * 64)]) != base
+    changed = folder / "vae" / "config.json"
+    facts, data = changed.stat(), changed.read_bytes()
+    changed.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    os.utime(changed, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert fingerprint(folder, listed) != base
+    changed.write_bytes(data)
+    assert fingerprint(folder, listed) == base
+    large = folder / WEIGHTS[1]
+    large.write_bytes(bytes(SMALL_BYTES))
+    base = fingerprint(folder, listed)
+    os.utime(large, (1, 1))
+    assert fingerprint(folder, listed) != base

@@ -13,9 +13,11 @@ import pytest
 from engine import __main__ as program
 from engine import registry
 from engine.errors import BackboneError
+from engine.job import Method
 from engine.model_folder import UNET_WEIGHTS, WEIGHTS
 from engine.registry import (
     CARD_NAME,
+    as_card,
     find_backbone,
     installed_backbones,
     known_models,
@@ -88,6 +90,38 @@ def test_the_list_says_of_the_demo_what_its_card_says() -> None:
     assert [getattr(card, n) for n in names] == [getattr(listed, n) for n in names]
     size = sum(p.stat().st_size for p in card.folder.rglob("*") if p.is_file())
     assert listed.disk_gigabytes == pytest.approx(size / 1e9, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["modelscope", "zeroscope"])
+@pytest.mark.parametrize(
+    ("method", "learning_rate", "latents"),
+    [
+        ("dds", 0.1, (64, 64)),
+        ("sds", 0.1, (64, 64)),
+        ("dreammotion", 0.4, (72, 40)),
+        ("assd", 0.1, (72, 40)),
+    ],
+)
+def test_the_published_video_models_recommend_what_the_papers_say(
+    name: str, method: Method, learning_rate: float, latents: tuple[int, int]
+) -> None:
+    models = {model.id: model for model in known_models()}
+    settings = as_card(models[name], Path()).recommended(method)
+    expected = learning_rate * 2000 / (latents[0] * latents[1])
+    assert settings.effective_step == pytest.approx(expected, rel=2e-3)
+    assert (settings.steps, settings.guidance_scale) == (200, 7.5)
+    assert (settings.step_rule, settings.optimiser) == ("fixed", "sgd")
+    assert (settings.timestep_min, settings.timestep_max) == (0.05, 0.95)
+    assert settings.timestep_schedule == "uniform"
+    assert (settings.averaging, settings.use_stopping_rule) == (0, False)
+    if method == "assd":
+        assert settings.assd.image_weight == 1
+        assert models[settings.assd.image_backbone].kind == "stable_diffusion"
+
+
+def test_zeroscope_s_latents_are_those_of_dreammotion_s_step() -> None:
+    zeroscope = next(model for model in known_models() if model.id == "zeroscope")
+    assert zeroscope.working_pixels == 8**2 * 72 * 40
 
 
 # Recognising a folder

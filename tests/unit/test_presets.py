@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Draft, Balanced and Quality: the same way in fewer or more steps."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.errors import InvalidJobError
 from engine.job import EditSettings
 from engine.presets import PACE, at_preset
-from engine.registry import installed_backbones
+from engine.registry import as_card, installed_backbones, known_models
 
 
 @pytest.mark.parametrize("preset", PACE)
@@ -18,6 +20,17 @@ def test_steps_times_their_size_is_the_same_in_every_preset(preset):
         assert found.steps * found.step_size == pytest.approx(way, rel=0.05)
         kept = recommended.averaging**recommended.steps
         assert found.averaging**found.steps == pytest.approx(kept, rel=0.2)
+
+
+@pytest.mark.parametrize("preset", PACE)
+@pytest.mark.parametrize("method", ["sds", "dds", "dreammotion", "assd"])
+def test_a_preset_keeps_the_way_of_a_fixed_step_too(preset, method):
+    for model in known_models():
+        recommended = as_card(model, Path()).recommended(method)
+        found = at_preset(recommended, preset)
+        way = recommended.steps * recommended.effective_step
+        assert found.steps * found.effective_step == pytest.approx(way, rel=1e-5)
+        assert found.assd.image_backbone == recommended.assd.image_backbone
 
 
 def test_balanced_is_what_the_backbone_recommends():
