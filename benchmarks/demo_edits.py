@@ -54,7 +54,8 @@ KIND_CHANGES: dict[Kind, dict[str, Any]] = {
     # A background is decided at more noise than what the recommended settings, which keep an object
     # in its place, look at.
     "background": {"timestep_max": 0.9},
-    "shape": {},
+    # A new shape needs more of the prompt, and noise in which the old one is no longer seen.
+    "shape": {"guidance_scale": 2.5, "timestep_max": 0.8},
 }
 """What an edit of a kind has that differs from the recommended settings; chosen on tuning seeds."""
 

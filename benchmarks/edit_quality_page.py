@@ -261,8 +261,8 @@ def _settings(rows: Sequence[Row], settings: Mapping[str, Any]) -> list[str]:
         "Every distillation row has the same number of steps, at most, and the same step size,",
         "calibrated by its own first gradients; all stop by the same rule, where the model takes",
         "the edit for complete, so that a term cannot keep more merely by editing less. The rows",
-        "that sample take as many steps; inversion as many again. In all rows (edits of the",
-        f"background: timestep_max {KIND_CHANGES['background']['timestep_max']:g}):",
+        "that sample take as many steps; inversion as many again. In all rows, unless the kind of",
+        f"the edit or the row has its own ({_kinds_own()}):",
         "",
         ", ".join(f"{name} {value}" for name, value in shared.items() if value != "") + ".",
         "",
@@ -276,6 +276,14 @@ def _settings(rows: Sequence[Row], settings: Mapping[str, Any]) -> list[str]:
         cells = ", ".join(f"{name} {value}" for name, value in own.items())
         lines.append(f"| {row.title} | {row.method} | {'yes' if row.masked else ''} | {cells} |")
     return lines
+
+
+def _kinds_own() -> str:
+    return "; ".join(
+        f"{kind}: {', '.join(f'{name} {value:g}' for name, value in changes.items())}"
+        for kind, changes in KIND_CHANGES.items()
+        if changes
+    )
 
 
 def _belongs(name: str, row: Row) -> bool:

@@ -107,9 +107,8 @@ class Row:
             dreammotion=card.recommended("dreammotion").dreammotion,
             assd=card.recommended("assd").assd,
             **COMMON,
-            **KIND_CHANGES[kind],
         )
-        return with_settings(base, **self.changes)
+        return with_settings(base, **{**KIND_CHANGES[kind], **self.changes})
 
     def identity(self, card: BackboneCard) -> dict[str, Any]:
         """What the row's figures depend on, apart from the edit: settings and weights."""
@@ -131,6 +130,9 @@ that holds the clip back would otherwise keep more only by having edited less.""
 _SAMPLING = {"guidance_scale": 4.0}
 """Of the rows that sample, as the demo backbone's gates do; a distillation calibrates its step."""
 
+_SDS = {"guidance_scale": 5.0}
+"""SDS has no source branch to subtract what is not of the prompt; it needs more guidance."""
+
 _PLAIN = {"smoothing_centre": 1.0, "fused_layers": 0, "image_weight": 0.0}
 """ASSD without its parts: the delta denoising score with a mask, bit for bit."""
 
@@ -140,7 +142,7 @@ ROWS: tuple[Row, ...] = (
     Row("sdedit_60", "SDEdit, noise 0.6", "sdedit", changes=_SAMPLING, strength=0.6),
     Row("sdedit_80", "SDEdit, noise 0.8", "sdedit", changes=_SAMPLING, strength=0.8),
     Row("ddim_inversion", "DDIM inversion", "ddim_inversion", changes=_SAMPLING),
-    Row("sds", "SDS", "sds"),
+    Row("sds", "SDS", "sds", changes=_SDS),
     Row("dds", "DDS", "dds"),
     Row("dds_mask", "DDS + mask", "dds", masked=True),
     Row(
@@ -206,9 +208,10 @@ def _own(base: str, **own: object) -> Row:
 TRIALS: tuple[Row, ...] = (
     _trial("sdedit_60", "ω 1.3", guidance_scale=1.3),
     _trial("ddim_inversion", "ω 1.3", guidance_scale=1.3),
-    _trial("sds", "ω 7.5", guidance_scale=7.5),
-    _trial("dds_mask", "ω 2.5", guidance_scale=2.5),
-    _trial("dds_mask", "ω 7.5", guidance_scale=7.5),
+    _trial("sds", "ω 1.5", guidance_scale=1.5),
+    _trial("sds", "ω 10", guidance_scale=10.0),
+    _trial("dds_mask", "ω 1", guidance_scale=1.0),
+    _trial("dds_mask", "ω 5", guidance_scale=5.0),
     _trial("dds_mask", "all steps", use_stopping_rule=False),
     *(_own("dreammotion_s", spatial_share=share) for share in (0.25, 1.0)),
     *(_own("dreammotion_s", key_sites=site) for site in ("up_blocks.1", "up_blocks.2")),

@@ -85,7 +85,7 @@ class Plan:
 FULL = Plan(
     autoencoder=Schedule(steps=3000, batch=16, learning_rate=2e-3, average=0.995),
     images=Schedule(steps=1600, batch=32, learning_rate=2e-3, decay=0.1, average=0.995),
-    video=Schedule(steps=12_400, batch=4, learning_rate=1e-3, average=0.9985),
+    video=Schedule(steps=14_400, batch=4, learning_rate=1e-3, average=0.9985),
     object_weight_from=11025,
 )
 # Proves in a minute that every stage runs, is saved and goes on; its model knows nothing.
