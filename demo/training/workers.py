@@ -7,10 +7,13 @@ which meet in every layer: on a shared machine each of those meetings waits for 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -87,6 +90,7 @@ def _enter(
     rank: int, world: int, meeting: str, job: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
     torch.set_num_threads(1)
+    Thread(target=_end_with_parent, daemon=True).start()
     distributed.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=world, timeout=_PATIENCE
     )
@@ -94,3 +98,14 @@ def _enter(
         job(Worker(rank, world, torch.device("cpu")), *arguments)
     finally:
         distributed.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    """Without the parent nothing holds the folder's lock: a later run would write there, too.
+
+    torch sends its processes SIGINT then, which is ignored in what a shell runs in the background.
+    """
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -4,8 +4,10 @@
 import contextlib
 import dataclasses
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from demo.training.trainee import Trainee
 from demo.training.workers import Worker
 from engine.backbones.loading import load_backbone
 from engine.registry import read_card
+from tests.unit.processes import wait_until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
 ALONE = Worker(0, 1, torch.device("cpu"))
@@ -131,6 +134,43 @@ def test_training_finds_what_there_is_to_learn(tmp_path):
     train("line", trainee, task, tmp_path, seed=3, budget=Budget(float("inf"), float("inf")))
     with trainee.averaged():
         assert torch.allclose(trainee.weights[0], torch.ones(1, 3), atol=0.05)
+
+
+def _say_who_and_wait(worker, folder):
+    (folder / str(worker.rank)).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def test_the_processes_end_when_the_one_that_began_them_is_killed(tmp_path):
+    code = (
+        "import pathlib, sys; from demo.training.workers import run_workers;"
+        "from tests.engine.test_training import _say_who_and_wait as job;"
+        "folder = pathlib.Path(sys.argv[1]);"
+        "run_workers(job, (folder,), world=2, meeting=folder / 'meeting')"
+    )
+    # As in what a shell runs in the background, where torch's own signal is ignored.
+    command = [
+        "sh",
+        "-c",
+        'trap "" INT; exec "$@"',
+        "sh",
+        sys.executable,
+        "-c",
+        code,
+        str(tmp_path),
+    ]
+    parent = subprocess.Popen(command, cwd=ROOT)
+    files = [tmp_path / "0", tmp_path / "1"]
+    deadline = time.monotonic() + 120
+    try:
+        while not all(file.is_file() and file.read_text() for file in files):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        parent.kill()
+        parent.wait()
+    for file in files:
+        wait_until_gone(int(file.read_text()), 30)
 
 
 def test_a_checkpoint_holds_the_optimiser_too(tmp_path):
