@@ -19,17 +19,15 @@ from .. import engine
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from ..engine.job import EditJob
-from . import strips
+from . import curves, strips
 from .words import rpt_
 
 PLACEMENT = "blender.json"
 FRAMES_FOLDER = "frames"
 JOB_KEY = "delta_strip_job"
 _NAME_BYTES = 63
-_LOOK = ("blend_type", "blend_alpha")
 _PLACED = ("use_flip_x", "use_flip_y")
 _MEDIA = ("alpha_mode", "multiply_alpha")
-_COLOUR = ("color_multiply", "color_saturation")
 
 
 @dataclass(frozen=True)
@@ -227,7 +225,7 @@ def label(strip: Any, job: EditJob, placement: Placement, job_folder: Path) -> N
 
 def copy_look(source: Any, result: Any, placement: Placement) -> None:
     """Give the result the source's blend, and its placement and colours unless they are in it."""
-    names: list[str] = list(_LOOK)
+    names: list[str] = list(strips.BLEND)
     if placement.is_media_space:
         names += _PLACED
         for name in ("scale_x", "scale_y", "offset_x", "offset_y", "rotation", "origin", "filter"):
@@ -236,11 +234,16 @@ def copy_look(source: Any, result: Any, placement: Placement) -> None:
         for name in ("min_x", "max_x", "min_y", "max_y"):
             setattr(result.crop, name, getattr(source.crop, name))
     if not placement.is_rendered:
-        names += [*_MEDIA, *_COLOUR]
+        names += [*_MEDIA, *strips.COLOUR]
         result.colorspace_settings.name = source.colorspace_settings.name
     for name in names:
         setattr(result, name, getattr(source, name))
     result.color_tag = source.color_tag
+    # Keyframes and drivers: at the playhead they may have just begun to fade the source in.
+    animated = (*names, *strips.PLACEMENT) if placement.is_media_space else names
+    for collection, curve, path in curves.curves_of(source):
+        if path.partition(".")[0] in animated:
+            curves.copy_curve(collection, curve, f"{result.path_from_id()}.{path}")
 
 
 def result_name(source_name: str, job: EditJob) -> str:

@@ -16,6 +16,9 @@ from typing import Any
 import bpy
 
 UUID_KEY = "delta_strip_uuid"
+BLEND = ("blend_type", "blend_alpha")
+PLACEMENT = ("transform", "crop", "use_flip_x", "use_flip_y")
+COLOUR = ("color_multiply", "color_saturation")
 _NAME_KEY = "delta_strip_name"
 _SCENE_KEY = "delta_strip_scene"
 PICTURE_FILES = ("MOVIE", "IMAGE")
