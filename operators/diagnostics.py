@@ -55,7 +55,8 @@ def _facts() -> dict[str, str]:
         "Online access": "on" if bpy.app.online_access else "off",
         "Engine": engine,
         "Engine source": preference.engine_source,
-        "Device": f"{preference.device} (last used: {jobs.queue.device or 'none'})",
+        "Device": f"{preferences.engine_device()} (last used: {jobs.queue.device or 'none'})",
+        "Memory": preference.memory,
         "Threads": str(preferences.engine_threads()),
         "Model": _model(),
         "GPUs": "; ".join(f"{gpu.description} {gpu.problem}".strip() for gpu in machine.gpus)

@@ -192,8 +192,8 @@ def queue_job(place: strips.Place, export: Export, *, seed: int | None = None) -
 
 def this_computer() -> settings.Computer:
     """What the preferences say about the computer."""
-    preference = preferences.get_preferences()
-    return settings.Computer(device=preference.device, threads=preferences.engine_threads())
+    device, threads = preferences.engine_device(), preferences.engine_threads()
+    return settings.Computer(device=device, threads=threads)
 
 
 def finish(operator: Any, queued: list[jobs.QueuedJob]) -> set[str]:
