@@ -86,7 +86,7 @@ def draw_results(layout: Any) -> None:
         text = iface_("Looking at the job folders…")
     else:
         text = iface_(
-            "Working files: {size} in {count} old jobs.",
+            "Not needed any more: {size} in {count} folders.",
             size=megabytes(storage.bytes),
             count=storage.count,
         )
@@ -102,8 +102,8 @@ def _roots() -> list[Path]:
 
 
 class DELTA_STRIP_OT_clean(bpy.types.Operator):
-    """Delete failed and cancelled jobs, and what finished ones no longer need. Results stay, and \
-so do jobs that can be resumed"""
+    """Delete failed and cancelled jobs, what finished ones no longer need, and what would make \
+the next edit of a clip quicker. Results stay, and so do jobs that can be resumed"""
 
     bl_idname = "delta_strip.clean"
     bl_label = "Clean"

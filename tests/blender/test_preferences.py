@@ -209,13 +209,13 @@ def test_clean_removes_what_failed_and_keeps_results(part, scene):
     failed, imported = ended_jobs(part, preferences.jobs_root())
     bpy.ops.delta_strip.measure_results()
     storage.wait()
-    assert "2 old jobs" in drawn(part, "results")
+    assert "in 2 folders" in drawn(part, "results")
     bpy.ops.delta_strip.clean()
     storage.wait()
     assert not failed.exists()
     assert not (imported / "source").exists()
     assert (imported / "frames/000001.png").exists()
-    assert "in 0 old jobs" in drawn(part, "results")
+    assert "in 0 folders" in drawn(part, "results")
     assert not bpy.ops.delta_strip.clean.poll()
 
 
