@@ -165,6 +165,7 @@ def queue_job(place: strips.Place, export: Export, *, seed: int | None = None) -
         is_rendered=export.source.rendering is not None,
         mask=mask_choice.key_of(scene.delta_strip) if export.mask else "",
         mask_kind=scene.delta_strip.mask_kind if export.mask else "strip",
+        blender_version=bpy.app.version_string,
     )
     root = preferences.jobs_root(bpy.data.filepath)
     try:

@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from .. import engine
+from ..engine import job_store
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from ..engine.job import EditJob
@@ -45,6 +45,7 @@ class Placement:
         is_rendered: Whether colour changes of the strip are already in the frames.
         mask: UUID of the mask strip or name of the mask, empty without one.
         mask_kind: What the mask is, as `scene.delta_strip.mask_kind` says it.
+        blender_version: The Blender that made the job; empty when it was not written down.
     """
 
     strip: str
@@ -57,6 +58,7 @@ class Placement:
     is_rendered: bool
     mask: str = ""
     mask_kind: str = "strip"
+    blender_version: str = ""
 
 
 def save_placement(job_folder: Path, placement: Placement) -> None:
@@ -216,11 +218,21 @@ def label(strip: Any, job: EditJob, placement: Placement, job_folder: Path) -> N
     strip["delta_strip_seed"] = str(job.seed)  # may exceed what a custom property can hold
     strip["delta_strip_method"] = job.method
     strip["delta_strip_backbone"] = job.backbone
-    strip["delta_strip_engine_version"] = engine.__version__
-    strip["delta_strip_blender_version"] = bpy.app.version_string
+    versions = versions_of(job_folder) | {"blender": placement.blender_version}
+    for name, version in versions.items():
+        strip[f"delta_strip_{name}_version"] = version
     strip[JOB_KEY] = str(job_folder)
     strips.mark(strip)
     strip.select = False  # the selection is the editor's: the next edit is of their strips again
+
+
+def versions_of(job_folder: Path) -> dict[str, str]:
+    """Versions of the engine and of PyTorch that made a result; empty where it does not say."""
+    try:
+        result = json.loads((job_folder / job_store.RESULT).read_text(encoding="utf-8"))
+        return {"engine": str(result["engine"]), "torch": str(result["machine"].get("torch", ""))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {"engine": "", "torch": ""}
 
 
 def copy_look(source: Any, result: Any, placement: Placement) -> None:
