@@ -173,7 +173,7 @@ class Queue:
                     "It waits in Results. Open {file} to insert it above its strip.", file=file
                 )
             text = rpt_("The edit is finished, but its strip is not in the open file.")
-            job.end("failed", text, hint)
+            job.end("kept", text, hint)
             return
         job_store.mark_imported(job.folder)
         if job.is_whole_run:

@@ -14,7 +14,13 @@ from . import live_preview
 from .edit_panel import SequencerPanel, draw_text
 from .status import status_text
 
-_ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X", "waiting": "SORTTIME"}
+_ICONS = {
+    "done": "CHECKMARK",
+    "kept": "CHECKMARK",
+    "failed": "ERROR",
+    "cancelled": "X",
+    "waiting": "SORTTIME",
+}
 _PREVIEW_UNITS = 9.0  # height of the picture, in heights of a button
 
 
@@ -55,22 +61,29 @@ def draw_job(layout: Any, job: jobs.QueuedJob) -> None:
     if job.is_open:
         button(row, "delta_strip.cancel", job.folder, icon="CANCEL")
     button(row, "delta_strip.open_log", job.folder, icon="FILE_FOLDER")
+    draw_state(layout, job)
+    if job.state in ("failed", "cancelled"):
+        draw_retry(layout, job)
+    for warning in job.warnings:
+        draw_text(layout, warning, icon="INFO")
+
+
+def draw_state(layout: Any, job: jobs.QueuedJob) -> None:
+    """How far a job is, or how it ended."""
     if job.state in jobs.ACTIVE:
         layout.progress(factor=job.factor, text=status_text(job))
         draw_preview(layout, job)
     elif job.state == "done":
         text = iface_("In the timeline as “{name}”", name=job.result_name)
         draw_text(layout, text, icon="BLANK1")
+    elif job.state == "kept":
+        draw_text(layout, f"{status_text(job)}. {job.message} {job.hint}", icon="BLANK1")
     elif job.state == "failed":
         draw_failure(layout, job)
-    elif is_waiting:
+    elif job.state == "waiting":
         draw_text(layout, f"{status_text(job)} · {job.job.target_prompt}", icon="BLANK1")
     else:
         layout.label(text=status_text(job), icon="BLANK1")
-    if job.state in ("failed", "cancelled"):
-        draw_retry(layout, job)
-    for warning in job.warnings:
-        draw_text(layout, warning, icon="INFO")
 
 
 def draw_preview(layout: Any, job: jobs.QueuedJob) -> None:
