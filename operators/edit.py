@@ -243,14 +243,14 @@ class DELTA_STRIP_OT_edit(_EditOperator, bpy.types.Operator):
     """Edit the selected strips, one job each. You can go on working; results come in above them"""
 
     bl_idname = "delta_strip.edit"
-    bl_label = "Edit"
+    bl_label = "Edit Strips"
 
 
 class DELTA_STRIP_OT_test_frames(_EditOperator, bpy.types.Operator):
     """Edit only a few frames around the playhead, to see in short time what an edit would do"""
 
     bl_idname = "delta_strip.test_frames"
-    bl_label = "Test Frames"
+    bl_label = "Edit Test Frames"
     reason = staticmethod(why_no_test)
 
     def queue(self, context: Any) -> list[jobs.QueuedJob]:
@@ -262,7 +262,7 @@ class DELTA_STRIP_OT_variations(_EditOperator, bpy.types.Operator):
     """Edit the selected strips several times, each time with the next seed, to choose from"""
 
     bl_idname = "delta_strip.variations"
-    bl_label = "Variations"
+    bl_label = "Edit in Variations"
 
     def queue(self, context: Any) -> list[jobs.QueuedJob]:
         """Queue a job for each seed."""

@@ -80,7 +80,7 @@ def draw_results(layout: Any) -> None:
     if not storage.is_known and not storage.is_running:
         storage.look()
     row = layout.row(align=True)
-    row.operator("delta_strip.clean", icon="BRUSH_DATA")
+    row.operator("delta_strip.clean", text="Clean", icon="BRUSH_DATA")
     row.operator("delta_strip.measure_results", text="", icon="FILE_REFRESH")
     if storage.is_running:
         text = iface_("Looking at the job folders…")
@@ -106,7 +106,7 @@ class DELTA_STRIP_OT_clean(bpy.types.Operator):
 the next edit of a clip quicker. Results stay, and so do jobs that can be resumed"""
 
     bl_idname = "delta_strip.clean"
-    bl_label = "Clean"
+    bl_label = "Clean Old Jobs"
 
     @classmethod
     def poll(cls, _context: Any) -> bool:
@@ -134,7 +134,7 @@ class DELTA_STRIP_OT_measure_results(bpy.types.Operator):
     """Look again how much old jobs take"""
 
     bl_idname = "delta_strip.measure_results"
-    bl_label = "Measure Again"
+    bl_label = "Measure Old Jobs"
 
     def execute(self, _context: Any) -> set[str]:
         """Start the thread."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from ..engine import job_store
 from ..operators import jobs, recovery
 from ..operators.words import iface_
 from . import live_preview
@@ -44,7 +45,7 @@ class DELTA_STRIP_PT_queue(SequencerPanel, bpy.types.Panel):
         if sum(job.is_open for job in jobs.queue.jobs) > 1:
             row.operator("delta_strip.cancel", text="Cancel All", icon="CANCEL")
         if not all(job.is_open for job in jobs.queue.jobs):
-            row.operator("delta_strip.clear_queue")
+            row.operator("delta_strip.clear_queue", text="Clear List")
 
 
 def draw_job(layout: Any, job: jobs.QueuedJob) -> None:
@@ -108,6 +109,10 @@ def draw_failure(layout: Any, job: jobs.QueuedJob) -> None:
     draw_text(column, job.message or iface_("It failed."), icon="BLANK1")
     if job.hint:
         draw_text(layout, job.hint, icon="BLANK1")
+    row = layout.row(align=True)
+    button(row, "delta_strip.copy_diagnostics", job.folder, text="Copy Report", icon="COPYDOWN")
+    log = job.folder / job_store.LOG
+    button(row, "delta_strip.open_log", log, text="Open Log", icon="TEXT")
 
 
 class DELTA_STRIP_PT_recovery(SequencerPanel, bpy.types.Panel):
