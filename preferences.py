@@ -15,6 +15,7 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .engine.errors import EnvironmentSetupError
+from .engine.job import Device
 from .engine.worker_options import Memory, WorkerOptions
 
 PYTHON_VARIABLE = "DELTA_STRIP_PYTHON"
@@ -111,9 +112,9 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
 
     cache_limit_gb: FloatProperty(
         name="Cache Limit (GB)",
-        description="Most that failed and cancelled jobs and the working files of finished ones "
-        "may take, in GB; after an edit the oldest go first. Results are never removed. 0: no "
-        "limit",
+        description="Most that failed and cancelled jobs, the working files of finished ones and "
+        "what is kept for the next edit of a clip may take, in GB; after an edit the oldest go "
+        "first. Results are never removed. 0: no limit",
         default=20.0,
         min=0.0,
         max=10_000.0,
@@ -125,19 +126,14 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
         "a pixel; an edit that does not fit is tried once more on a smaller working size",
         items=[
             ("auto", "Automatic", "From the size of the model and the memory that is free"),
-            (
-                "low",
-                "Low",
-                "As Medium, and methods that look at the structure compute more and keep less: "
-                "slower",
-            ),
-            (
-                "medium",
-                "Medium",
-                "Only the part of the model that works is on the GPU; the others wait in main "
-                "memory",
-            ),
+            ("low", "Low", "As Medium; methods that look at the structure keep less: slower"),
+            ("medium", "Medium", "Only the part of the model that is working is on the GPU"),
             ("high", "High", "The whole model stays on the GPU: the fastest"),
+            (
+                "cpu",
+                "CPU",
+                "None: the processor computes, whatever Device says. Slow, always works",
+            ),
         ],
         default="auto",
     )
@@ -184,7 +180,9 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
 
     def draw_computer(self, layout: Any) -> None:
         """What edits may use."""
-        layout.prop(self, "device")
+        row = layout.row()
+        row.enabled = self.memory != "cpu"
+        row.prop(self, "device")
         layout.prop(self, "threads")
         layout.prop(self, "memory")
         layout.prop(self, "idle_minutes")
@@ -277,6 +275,12 @@ def jobs_root(blend: str = "") -> Path:
     return (videos if videos.is_dir() else Path.home()) / "Delta Strip"
 
 
+def engine_device() -> Device:
+    """What computes the edit."""
+    preferences = get_preferences()
+    return "cpu" if preferences.memory == "cpu" else cast("Device", preferences.device)
+
+
 def engine_threads() -> int:
     """Processor threads a job is given."""
     return get_preferences().threads or max(1, (os.cpu_count() or 2) // 2)
@@ -285,7 +289,8 @@ def engine_threads() -> int:
 def worker_options() -> WorkerOptions:
     """How the engine treats the computer."""
     preferences = get_preferences()
-    memory = cast("Memory", preferences.memory)
+    # “CPU” is a device to the engine.
+    memory = "auto" if preferences.memory == "cpu" else cast("Memory", preferences.memory)
     return WorkerOptions(idle_minutes=preferences.idle_minutes, memory=memory)
 
 

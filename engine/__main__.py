@@ -129,11 +129,11 @@ def _runner(references: Path | None, references_mb: int, backbones: Any = None) 
         references_mb: Most that it may take; 0: nothing is kept.
         backbones: Keeps models loaded between jobs.
     """
-    from .editing.references import FOLDER, ReferenceStore
+    from .editing.references import ReferenceStore
     from .editing.run import run_job
 
     def run(job_dir: Path, reporter: Reporter) -> Path:
-        folder = references or job_dir.parent / FOLDER
+        folder = references or job_dir.parent / job_store.REFERENCES
         store = ReferenceStore(folder, references_mb * 10**6) if references_mb > 0 else None
         return run_job(job_dir, reporter, backbones=backbones, store=store)
 

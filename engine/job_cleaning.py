@@ -3,7 +3,8 @@
 
 A result is never removed, nor a job that runs or is claimed. Failed and cancelled jobs go
 altogether. Of imported ones goes what made them (rendered sources, masks, checkpoint): strips show
-their frames.
+their frames. What is kept of clips for their next edit goes too, unless a job beside it is claimed
+and may be reading it.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ class Cleaned:
 
 @dataclass(frozen=True)
 class Removable:
-    """What of one job can go.
+    """What of one job can go, or what is kept of one clip.
 
     Attributes:
-        job_dir: The job.
+        folder: The job's, or the clip's.
         paths: Files and folders.
         bytes: Their size.
         last_change: Seconds since the epoch.
     """
 
-    job_dir: Path
+    folder: Path
     paths: tuple[Path, ...]
     bytes: int
     last_change: float
@@ -44,12 +45,17 @@ class Removable:
 
 def removable(roots: Iterable[Path]) -> list[Removable]:
     """What can go in these folders of jobs, oldest first."""
-    jobs = dict.fromkeys(folder for root in roots for folder in job_store.list_jobs(root))
     found = []
-    for folder in jobs:
-        if not job_store.is_claimed(folder) and (paths := _paths(folder)):
-            size = sum(_size(path) for path in paths)
-            found.append(Removable(folder, paths, size, job_store.last_change(folder)))
+    for root in dict.fromkeys(roots):
+        jobs = job_store.list_jobs(root)
+        unclaimed = [folder for folder in jobs if not job_store.is_claimed(folder)]
+        parts = [(folder, _paths(folder)) for folder in unclaimed]
+        if len(unclaimed) == len(jobs):
+            parts += [(folder, (folder,)) for folder in _references(root)]
+        for folder, paths in parts:
+            if paths:
+                size = sum(_size(path) for path in paths)
+                found.append(Removable(folder, paths, size, job_store.last_change(folder)))
     return sorted(found, key=lambda item: item.last_change)
 
 
@@ -78,6 +84,13 @@ def _paths(folder: Path) -> tuple[Path, ...]:
     if how == "imported":
         return tuple(path for name in _WORKING_FILES if (path := folder / name).exists())
     return ()
+
+
+def _references(root: Path) -> list[Path]:
+    try:
+        return [path for path in (root / job_store.REFERENCES).iterdir() if path.is_dir()]
+    except OSError:
+        return []
 
 
 def _size(path: Path) -> int:

@@ -29,6 +29,7 @@ JobState = Literal["new", "running", "interrupted", "done", "failed", "cancelled
 
 JOB = "job.json"
 RESULT = "result.json"
+REFERENCES = "references"  # beside the job folders
 PREVIEW = "preview.png"
 FAILURE = "failure.json"
 CHECKPOINT = "checkpoint.safetensors"

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blender (imports bpy, never torch): what to send when asking for help; the network's state."""
 
+# Blender's properties are annotations that call a function; no type checker knows that.
+# pyright: reportInvalidTypeForm=false
+
 from __future__ import annotations
 
 import getpass
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.props import StringProperty
 
 from .. import preferences
 from ..engine import __version__
@@ -24,16 +28,22 @@ from .wrapped_text import draw_text
 _GPU_SECONDS = 5.0
 
 
-def diagnostics() -> str:
-    """Versions, device, driver and the last lines of the logs, without the user's name."""
+def diagnostics(job_folder: Path | None = None) -> str:
+    """Versions, device, driver and the last lines of the logs, without the user's name.
+
+    Args:
+        job_folder: The job whose log is wanted; the last one's when not given.
+    """
     from ..engine.diagnostics import report  # here: what Blender's start need not spend
     from ..engine.job_store import LOG
 
     machine.look()
     machine.wait(_GPU_SECONDS)
     logs = {"setup": engine_setup.setup_log(), "engine": jobs.engine_log()}
-    for job in jobs.queue.jobs[-1:]:
-        logs["last job"] = job.folder / LOG
+    if job_folder is not None:
+        logs["job"] = job_folder / LOG
+    elif jobs.queue.jobs:
+        logs["last job"] = jobs.queue.jobs[-1].folder / LOG
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # an account without a name
@@ -55,7 +65,8 @@ def _facts() -> dict[str, str]:
         "Online access": "on" if bpy.app.online_access else "off",
         "Engine": engine,
         "Engine source": preference.engine_source,
-        "Device": f"{preference.device} (last used: {jobs.queue.device or 'none'})",
+        "Device": f"{preferences.engine_device()} (last used: {jobs.queue.device or 'none'})",
+        "Memory": preference.memory,
         "Threads": str(preferences.engine_threads()),
         "Model": _model(),
         "GPUs": "; ".join(f"{gpu.description} {gpu.problem}".strip() for gpu in machine.gpus)
@@ -117,9 +128,11 @@ help. Your user name is left out; names of films and prompts in the logs are not
     bl_idname = "delta_strip.copy_diagnostics"
     bl_label = "Copy Diagnostics"
 
+    job: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
     def execute(self, context: Any) -> set[str]:
         """Put them on the clipboard."""
-        text = diagnostics()
+        text = diagnostics(Path(self.job) if self.job else None)
         context.window_manager.clipboard = text
         self.report({"INFO"}, rpt_("Copied {count} lines.", count=len(text.splitlines())))
         return {"FINISHED"}

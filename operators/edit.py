@@ -165,6 +165,7 @@ def queue_job(place: strips.Place, export: Export, *, seed: int | None = None) -
         is_rendered=export.source.rendering is not None,
         mask=mask_choice.key_of(scene.delta_strip) if export.mask else "",
         mask_kind=scene.delta_strip.mask_kind if export.mask else "strip",
+        blender_version=bpy.app.version_string,
     )
     root = preferences.jobs_root(bpy.data.filepath)
     try:
@@ -192,8 +193,8 @@ def queue_job(place: strips.Place, export: Export, *, seed: int | None = None) -
 
 def this_computer() -> settings.Computer:
     """What the preferences say about the computer."""
-    preference = preferences.get_preferences()
-    return settings.Computer(device=preference.device, threads=preferences.engine_threads())
+    device, threads = preferences.engine_device(), preferences.engine_threads()
+    return settings.Computer(device=device, threads=threads)
 
 
 def finish(operator: Any, queued: list[jobs.QueuedJob]) -> set[str]:
@@ -242,14 +243,14 @@ class DELTA_STRIP_OT_edit(_EditOperator, bpy.types.Operator):
     """Edit the selected strips, one job each. You can go on working; results come in above them"""
 
     bl_idname = "delta_strip.edit"
-    bl_label = "Edit"
+    bl_label = "Edit Strips"
 
 
 class DELTA_STRIP_OT_test_frames(_EditOperator, bpy.types.Operator):
     """Edit only a few frames around the playhead, to see in short time what an edit would do"""
 
     bl_idname = "delta_strip.test_frames"
-    bl_label = "Test Frames"
+    bl_label = "Edit Test Frames"
     reason = staticmethod(why_no_test)
 
     def queue(self, context: Any) -> list[jobs.QueuedJob]:
@@ -261,7 +262,7 @@ class DELTA_STRIP_OT_variations(_EditOperator, bpy.types.Operator):
     """Edit the selected strips several times, each time with the next seed, to choose from"""
 
     bl_idname = "delta_strip.variations"
-    bl_label = "Variations"
+    bl_label = "Edit in Variations"
 
     def queue(self, context: Any) -> list[jobs.QueuedJob]:
         """Queue a job for each seed."""

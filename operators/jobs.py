@@ -41,6 +41,7 @@ class Queue:
         self.jobs: list[QueuedJob] = []
         self.engine: EngineProcess | None = None
         self.device = ""
+        self.free_bytes = 0  # of the device's memory, when the engine started
         self.backbone = ""  # what the engine has loaded, as jobs call it
         self.engine_problem = ""
         self._engine_argv: list[str] = []
@@ -176,7 +177,7 @@ class Queue:
                     "It waits in Results. Open {file} to insert it above its strip.", file=file
                 )
             text = rpt_("The edit is finished, but its strip is not in the open file.")
-            job.end("failed", text, hint)
+            job.end("kept", text, hint)
             return
         job_store.mark_imported(job.folder)
         if job.is_whole_run:
@@ -186,7 +187,7 @@ class Queue:
 
     def _receive(self, message: Message) -> None:
         if isinstance(message, Ready):
-            self.device = message.device
+            self.device, self.free_bytes = message.device, message.free_bytes
         if isinstance(message, Failure) and not message.job:
             self.engine_problem = f"{message.message} {message.hint}".strip()
             self.device = self.backbone = ""

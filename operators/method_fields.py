@@ -21,6 +21,7 @@ from ..engine.presets import PACE, at_preset
 from ..engine.registry import BackboneCard
 from ..engine.schema import FieldInfo, dumps, loads
 from . import model_choice
+from .choices import CHOICES
 
 COMMON = ""
 """Name of the section with what all methods share."""
@@ -207,7 +208,8 @@ def _property(section: str, name: str, hint: Any, info: FieldInfo) -> Any:
         "options": set(),  # no keyframes: a job has one value
     }
     if typing.get_origin(hint) is Literal:
-        return _choice(words, typing.get_args(hint), read, write)
+        items = [(choice, *CHOICES[name][choice]) for choice in typing.get_args(hint)]
+        return _choice(words, items, read, write)
     if hint is bool:
         return BoolProperty(get=read, set=write, **words)
     if hint is str:
@@ -225,7 +227,9 @@ def _property(section: str, name: str, hint: Any, info: FieldInfo) -> Any:
     return FloatProperty(get=read, set=write_number, precision=4, **limits, **words)
 
 
-def _choice(words: dict[str, Any], choices: tuple[str, ...], read: Any, write: Any) -> Any:
+def _choice(words: dict[str, Any], items: list[tuple[str, ...]], read: Any, write: Any) -> Any:
+    choices = [choice for choice, *_ in items]
+
     def index(group: Any) -> int:
         value = read(group)
         return choices.index(value) if value in choices else -1
@@ -233,5 +237,4 @@ def _choice(words: dict[str, Any], choices: tuple[str, ...], read: Any, write: A
     def choose(group: Any, number: int) -> None:
         write(group, choices[number])
 
-    items = [(choice, label(choice), "") for choice in choices]
     return EnumProperty(items=items, get=index, set=choose, **words)

@@ -96,7 +96,7 @@ class DELTA_STRIP_OT_remove_model_folder(_LookOperator, bpy.types.Operator):
 edits from now on"""
 
     bl_idname = "delta_strip.remove_model_folder"
-    bl_label = "Remove from List"
+    bl_label = "Remove Model Folder from List"
 
     folder: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
 

@@ -39,7 +39,7 @@ class DELTA_STRIP_OT_reset_settings(bpy.types.Operator):
     """Go back to what the model recommends"""
 
     bl_idname = "delta_strip.reset_settings"
-    bl_label = "Use Recommended"
+    bl_label = "Use Recommended Settings"
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     section: StringProperty(options={"HIDDEN", "SKIP_SAVE"})

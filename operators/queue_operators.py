@@ -15,6 +15,7 @@ from bpy.props import IntProperty, StringProperty
 from ..engine.errors import EngineError
 from . import jobs, recovery
 from .edit import finish
+from .words import rpt_
 
 
 class _JobOperator:
@@ -27,7 +28,14 @@ class DELTA_STRIP_OT_cancel(_JobOperator, bpy.types.Operator):
     """Stop this job, or all of them. Your strips stay as they are"""
 
     bl_idname = "delta_strip.cancel"
-    bl_label = "Cancel"
+    bl_label = "Cancel Edit"
+
+    @classmethod
+    def poll(cls, _context: Any) -> bool:
+        """A reason is shown on the disabled button."""
+        if not jobs.queue.is_busy:
+            cls.poll_message_set(rpt_("No edit is waiting or running"))
+        return jobs.queue.is_busy
 
     def execute(self, _context: Any) -> set[str]:
         """Cancel the named job, or all."""
@@ -42,7 +50,7 @@ class DELTA_STRIP_OT_resume(_JobOperator, bpy.types.Operator):
     """Go on with this job where it stopped; insert its result when it is finished"""
 
     bl_idname = "delta_strip.resume"
-    bl_label = "Resume"
+    bl_label = "Resume Edit"
 
     def execute(self, _context: Any) -> set[str]:
         """Queue it again."""
@@ -58,7 +66,7 @@ class DELTA_STRIP_OT_retry_smaller(_JobOperator, bpy.types.Operator):
     """Try again at a quarter of the working area: less memory; the result has its full size"""
 
     bl_idname = "delta_strip.retry_smaller"
-    bl_label = "Retry Smaller"
+    bl_label = "Retry Edit Smaller"
 
     def execute(self, _context: Any) -> set[str]:
         """Queue it again."""
@@ -74,7 +82,7 @@ class DELTA_STRIP_OT_move(_JobOperator, bpy.types.Operator):
     """Have this job run earlier or later"""
 
     bl_idname = "delta_strip.move"
-    bl_label = "Move"
+    bl_label = "Move Edit in Queue"
 
     places: IntProperty(options={"HIDDEN", "SKIP_SAVE"}, default=-1, min=-1, max=1)
 
@@ -91,7 +99,7 @@ class DELTA_STRIP_OT_discard(_JobOperator, bpy.types.Operator):
     """Delete this job and its frames from the disk"""
 
     bl_idname = "delta_strip.discard"
-    bl_label = "Delete"
+    bl_label = "Delete Unfinished Edit"
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Ask first: deleting cannot be undone."""
@@ -112,7 +120,7 @@ class DELTA_STRIP_OT_clear_queue(bpy.types.Operator):
     """Take ended jobs off this list; their results and files stay"""
 
     bl_idname = "delta_strip.clear_queue"
-    bl_label = "Clear List"
+    bl_label = "Clear List of Edits"
 
     def execute(self, _context: Any) -> set[str]:
         """Forget ended jobs, and offer unfinished ones for recovery."""
@@ -139,7 +147,7 @@ class DELTA_STRIP_OT_open_log(_JobOperator, bpy.types.Operator):
     """Show what the engine wrote: the job's folder, or the engine's log"""
 
     bl_idname = "delta_strip.open_log"
-    bl_label = "Open Log"
+    bl_label = "Open Engine Log"
 
     def execute(self, _context: Any) -> set[str]:
         """Open it in the desktop's own program."""

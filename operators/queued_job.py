@@ -11,7 +11,9 @@ from ..engine.file_lock import FileLock
 from ..engine.job import LEAST_AREA_SCALE, EditJob
 from ..engine.protocol import Message, Notice, Preview, Progress, Stage
 
-State = Literal["waiting", "exporting", "running", "importing", "done", "failed", "cancelled"]
+State = Literal[
+    "waiting", "exporting", "running", "importing", "done", "kept", "failed", "cancelled"
+]
 ACTIVE: tuple[State, ...] = ("exporting", "running", "importing")
 # Share of the whole that a stage ends at, for one bar; it is full only when the strip is there.
 _STAGE_SHARES = {
@@ -27,6 +29,7 @@ _STAGE_SHARES = {
 class QueuedJob:
     """A job in the queue and how far it is.
 
+    `state` is `kept` when the result waits in the list of results, because its place is gone;
     `code` is the error's (engine/errors.py), `preview` the path of the newest picture of the edit,
     `preview_count` how often it was renewed.
     """

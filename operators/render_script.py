@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender (imports bpy and strips.py only): a second Blender renders strips of a copy.
+"""Blender (imports bpy, strips.py and curves.py only): a second Blender renders strips of a copy.
 
     blender -b --factory-startup --python render_script.py -- REQUEST.json
     python render_script.py REQUEST.json                          (bpy as a module)
@@ -18,18 +18,25 @@ import shutil
 import stat
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
 
-_SPEC = importlib.util.spec_from_file_location(
-    "delta_strip_strips", Path(__file__).with_name("strips.py")
-)
-assert _SPEC is not None  # a file beside this one
-assert _SPEC.loader is not None
-strips = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = strips  # dataclasses look their module up
-_SPEC.loader.exec_module(strips)
+
+def load(name: str) -> ModuleType:
+    """A module beside this file: here the extension is not installed."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"delta_strip_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+strips, curves = load("strips"), load("curves")
 
 
 def end_with_parent() -> None:
@@ -126,12 +133,14 @@ def prepare_strip(place: Any, *, is_media_space: bool) -> None:
             strip.mute = strip != keep
         for channel in container.channels:
             channel.mute = False
+        stop_animation(keep, strips.BLEND)
         keep.blend_type = "REPLACE"
         keep.blend_alpha = 1.0
     # The result goes into the same meta strips, which will treat it once more.
     for parent in place.parents:
         reset_placement(parent)
         parent.modifiers.clear()
+        stop_animation(parent, strips.COLOUR)
         parent.color_multiply = parent.color_saturation = 1.0
     if is_media_space:
         reset_placement(place.strip)
@@ -139,6 +148,7 @@ def prepare_strip(place: Any, *, is_media_space: bool) -> None:
 
 def reset_placement(strip: Any) -> None:
     """No scaling, rotation, offset, crop or flip."""
+    stop_animation(strip, strips.PLACEMENT)
     strip.transform.scale_x = strip.transform.scale_y = 1.0
     strip.transform.offset_x = strip.transform.offset_y = 0.0
     strip.transform.rotation = 0.0
@@ -146,8 +156,25 @@ def reset_placement(strip: Any) -> None:
     strip.use_flip_x = strip.use_flip_y = False
 
 
+def stop_animation(strip: Any, names: tuple[str, ...]) -> None:
+    """Let these properties keep the values they are given: each frame would set them anew."""
+    for collection, curve, path in curves.curves_of(strip):
+        if path.partition(".")[0] in names:
+            collection.remove(curve)
+
+
+def stop_scene_animation(scene: Any) -> None:
+    """The same for what decides about all strips: muting, size and colour management."""
+    for collection in curves.curve_lists(scene):
+        for curve in list(collection):
+            path = curve.data_path
+            if path.startswith(("render.", "view_settings.")) or path.endswith("].mute"):
+                collection.remove(curve)
+
+
 def prepare_scene(scene: Any, rendering: dict[str, Any]) -> None:
     """Render settings that give back the pixels of 8-bit media unchanged."""
+    stop_scene_animation(scene)
     render = scene.render
     render.resolution_x, render.resolution_y = rendering["size"]
     render.resolution_percentage = 100

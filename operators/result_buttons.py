@@ -89,7 +89,7 @@ class DELTA_STRIP_OT_reuse_settings(ResultOperator, bpy.types.Operator):
     """Set prompts, method, seed and everything else as they were for this result"""
 
     bl_idname = "delta_strip.reuse_settings"
-    bl_label = "Reuse Settings"
+    bl_label = "Reuse Settings of Result"
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     def act(self, context: Any) -> str:
@@ -106,7 +106,7 @@ class DELTA_STRIP_OT_reveal_result(ResultOperator, bpy.types.Operator):
     """Show the folder with the frames, the movie and the measurements of this result"""
 
     bl_idname = "delta_strip.reveal_result"
-    bl_label = "Open Folder"
+    bl_label = "Open Folder of Result"
 
     def act(self, _context: Any) -> str:
         """Open it in the desktop's own program."""

@@ -15,21 +15,19 @@ from typing import Any
 
 import bpy
 
-from .. import engine
+from ..engine import job_store
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from ..engine.job import EditJob
-from . import strips
+from . import curves, strips
 from .words import rpt_
 
 PLACEMENT = "blender.json"
 FRAMES_FOLDER = "frames"
 JOB_KEY = "delta_strip_job"
 _NAME_BYTES = 63
-_LOOK = ("blend_type", "blend_alpha")
 _PLACED = ("use_flip_x", "use_flip_y")
 _MEDIA = ("alpha_mode", "multiply_alpha")
-_COLOUR = ("color_multiply", "color_saturation")
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,7 @@ class Placement:
         is_rendered: Whether colour changes of the strip are already in the frames.
         mask: UUID of the mask strip or name of the mask, empty without one.
         mask_kind: What the mask is, as `scene.delta_strip.mask_kind` says it.
+        blender_version: The Blender that made the job; empty when it was not written down.
     """
 
     strip: str
@@ -59,6 +58,7 @@ class Placement:
     is_rendered: bool
     mask: str = ""
     mask_kind: str = "strip"
+    blender_version: str = ""
 
 
 def save_placement(job_folder: Path, placement: Placement) -> None:
@@ -218,16 +218,26 @@ def label(strip: Any, job: EditJob, placement: Placement, job_folder: Path) -> N
     strip["delta_strip_seed"] = str(job.seed)  # may exceed what a custom property can hold
     strip["delta_strip_method"] = job.method
     strip["delta_strip_backbone"] = job.backbone
-    strip["delta_strip_engine_version"] = engine.__version__
-    strip["delta_strip_blender_version"] = bpy.app.version_string
+    versions = versions_of(job_folder) | {"blender": placement.blender_version}
+    for name, version in versions.items():
+        strip[f"delta_strip_{name}_version"] = version
     strip[JOB_KEY] = str(job_folder)
     strips.mark(strip)
     strip.select = False  # the selection is the editor's: the next edit is of their strips again
 
 
+def versions_of(job_folder: Path) -> dict[str, str]:
+    """Versions of the engine and of PyTorch that made a result; empty where it does not say."""
+    try:
+        result = json.loads((job_folder / job_store.RESULT).read_text(encoding="utf-8"))
+        return {"engine": str(result["engine"]), "torch": str(result["machine"].get("torch", ""))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {"engine": "", "torch": ""}
+
+
 def copy_look(source: Any, result: Any, placement: Placement) -> None:
     """Give the result the source's blend, and its placement and colours unless they are in it."""
-    names: list[str] = list(_LOOK)
+    names: list[str] = list(strips.BLEND)
     if placement.is_media_space:
         names += _PLACED
         for name in ("scale_x", "scale_y", "offset_x", "offset_y", "rotation", "origin", "filter"):
@@ -235,11 +245,16 @@ def copy_look(source: Any, result: Any, placement: Placement) -> None:
         for name in ("min_x", "max_x", "min_y", "max_y"):
             setattr(result.crop, name, getattr(source.crop, name))
     if not placement.is_rendered:
-        names += [*_MEDIA, *_COLOUR]
+        names += [*_MEDIA, *strips.COLOUR]
         result.colorspace_settings.name = source.colorspace_settings.name
     for name in names:
         setattr(result, name, getattr(source, name))
     result.color_tag = source.color_tag
+    # Keyframes and drivers: at the playhead they may have just begun to fade the source in.
+    animated = (*names, *strips.PLACEMENT) if placement.is_media_space else names
+    for collection, curve, path in curves.curves_of(source):
+        if path.partition(".")[0] in animated:
+            curves.copy_curve(collection, curve, f"{result.path_from_id()}.{path}")
 
 
 def result_name(source_name: str, job: EditJob) -> str:

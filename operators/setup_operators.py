@@ -76,7 +76,7 @@ class DELTA_STRIP_OT_install_engine_folder(_SetupOperator, bpy.types.Operator):
     """Install the engine without a network, from a folder with its packages (.whl files)"""
 
     bl_idname = "delta_strip.install_engine_folder"
-    bl_label = "Install from Folder"
+    bl_label = "Install Engine from Folder"
 
     directory: StringProperty(
         name="Folder",
@@ -108,7 +108,7 @@ class DELTA_STRIP_OT_save_engine_packages(_SetupOperator, bpy.types.Operator):
 network that has the same system and the same Blender"""
 
     bl_idname = "delta_strip.save_engine_packages"
-    bl_label = "Save Packages"
+    bl_label = "Save Engine Packages"
     needs_network = True
 
     directory: StringProperty(
@@ -134,7 +134,7 @@ class DELTA_STRIP_OT_repair_engine(_SetupOperator, bpy.types.Operator):
     """Download and install again what is missing or damaged"""
 
     bl_idname = "delta_strip.repair_engine"
-    bl_label = "Repair"
+    bl_label = "Repair Engine"
     needs_network = True
 
     def execute(self, _context: Any) -> set[str]:
@@ -146,7 +146,7 @@ class DELTA_STRIP_OT_verify_engine(_SetupOperator, bpy.types.Operator):
     """Look whether every file of the engine is there, and try a tiny edit. Needs no network"""
 
     bl_idname = "delta_strip.verify_engine"
-    bl_label = "Verify"
+    bl_label = "Verify Engine"
 
     def execute(self, _context: Any) -> set[str]:
         """Start the thread."""
@@ -157,7 +157,7 @@ class DELTA_STRIP_OT_remove_engine(_SetupOperator, bpy.types.Operator):
     """Delete the engine's environment from the disk. Results and models stay"""
 
     bl_idname = "delta_strip.remove_engine"
-    bl_label = "Remove"
+    bl_label = "Remove Engine"
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Ask first: it has to be installed again."""
@@ -172,7 +172,7 @@ class DELTA_STRIP_OT_cancel_setup(bpy.types.Operator):
     """Stop; an engine that worked before stays, and what was downloaded is kept for next time"""
 
     bl_idname = "delta_strip.cancel_setup"
-    bl_label = "Cancel"
+    bl_label = "Cancel Engine Setup"
 
     def execute(self, _context: Any) -> set[str]:
         """Tell the thread."""
@@ -184,7 +184,7 @@ class DELTA_STRIP_OT_open_setup_log(bpy.types.Operator):
     """Show every line of the last installation or check"""
 
     bl_idname = "delta_strip.open_setup_log"
-    bl_label = "Open Setup Log"
+    bl_label = "Open Engine Setup Log"
 
     def execute(self, _context: Any) -> set[str]:
         """Open it in the desktop's own program."""

@@ -86,16 +86,18 @@ def _draw_buttons(layout: Any) -> None:
         row = layout.row(align=True)
         row.scale_y = 1.0 if is_there else 1.3
         row.operator("delta_strip.install_engine", icon="IMPORT")
-        row.operator("delta_strip.install_engine_folder", icon="FILE_FOLDER")
-        row.operator("delta_strip.save_engine_packages", icon="EXPORT")
+        row.operator(
+            "delta_strip.install_engine_folder", text="Install from Folder", icon="FILE_FOLDER"
+        )
+        row.operator("delta_strip.save_engine_packages", text="Save Packages", icon="EXPORT")
         if not bpy.app.online_access:
             text = iface_("Online access is off in Blender's preferences: see Network below.")
             draw_text(layout, text, icon="INTERNET_OFFLINE")
     row = layout.row(align=True)
     if is_there:
-        row.operator("delta_strip.verify_engine", icon="VIEWZOOM")
+        row.operator("delta_strip.verify_engine", text="Verify", icon="VIEWZOOM")
     if is_there and is_managed:
-        row.operator("delta_strip.repair_engine", icon="TOOL_SETTINGS")
-        row.operator("delta_strip.remove_engine", icon="TRASH")
+        row.operator("delta_strip.repair_engine", text="Repair", icon="TOOL_SETTINGS")
+        row.operator("delta_strip.remove_engine", text="Remove", icon="TRASH")
     if engine_setup.setup_log().exists():
-        row.operator("delta_strip.open_setup_log", icon="TEXT")
+        row.operator("delta_strip.open_setup_log", text="Open Setup Log", icon="TEXT")

@@ -3,9 +3,6 @@
 
 Movie and image strips are read by the engine itself through a frame map. What has modifiers, is
 retimed or is made by Blender is rendered into the job folder first (background_render.py).
-
-Two spaces: in *media space* pictures have the media's own size and the result strip copies
-transform, crop and flip; in *scene space* they are what the scene shows, at its size.
 """
 
 from __future__ import annotations
@@ -15,7 +12,8 @@ from typing import Any, Literal
 
 from ..engine.errors import InvalidJobError, MaskError
 from ..engine.job import Media
-from . import strips
+from . import curves, strips
+from .media_space import fills_scene, fits, has_limited_modifier, has_media_space
 from .source_files import absolute, check_files, frame_map, lost_brightness, unreadable
 from .words import n_, rpt_
 
@@ -29,6 +27,10 @@ _NO_PICTURE = {
 _PLACED = n_(
     "“{mask}” is placed differently from “{strip}”: both are edited as the scene shows them, at "
     "{size} px."
+)
+
+_LIMITED = n_(
+    "A mask limits a modifier of “{strip}”: it is edited as the scene shows it, at {size} px."
 )
 
 
@@ -103,8 +105,9 @@ def plan_export(
     if isinstance(mask, strips.Place):
         check_mask(place, mask, mask_channel)
     shown = frames or range(strips.left(place.strip), strips.right(place.strip))
-    fits_media = mask is None or (isinstance(mask, strips.Place) and fits(place, mask))
-    is_media_space = has_media_space(place.strip) and (fits_media or fills_scene(place))
+    mask_fits = mask is None or (isinstance(mask, strips.Place) and fits(place, mask))
+    has_media, is_limited = has_media_space(place.strip), has_limited_modifier(place.strip)
+    is_media_space = has_media and ((mask_fits and not is_limited) or fills_scene(place))
     source = make_clip(
         place,
         shown,
@@ -113,12 +116,13 @@ def plan_export(
         has_alpha=True,  # what the strip leaves open must not cover the strips below its result
     )
     warnings = lost_brightness(place.strip)
+    name = mask.strip.name if isinstance(mask, strips.Place) else mask
+    if has_media and not is_media_space:
+        size = "{}×{}".format(*strips.scene_size(place.scene))
+        text = _LIMITED if mask_fits else _PLACED
+        warnings.append(rpt_(text, mask=name, strip=place.strip.name, size=size))
     if mask is None:
         return Export(source, None, is_media_space, shown.start, tuple(warnings))
-    name = mask if isinstance(mask, str) else mask.strip.name
-    if not is_media_space and has_media_space(place.strip):
-        size = "{}×{}".format(*strips.scene_size(place.scene))
-        warnings.append(rpt_(_PLACED, mask=name, strip=place.strip.name, size=size))
     if isinstance(mask, str):
         clip = make_mask_clip(mask, place.scene, shown)
     else:
@@ -206,42 +210,13 @@ def check_mask(place: strips.Place, mask: strips.Place, channel: Literal["luma",
     check_files(mask.strip)
 
 
-def has_media_space(strip: Any) -> bool:
-    """Whether the strip shows files whose size is known."""
-    return strip.type in strips.PICTURE_FILES and min(strips.media_size(strip)) > 0
-
-
-def fits(place: strips.Place, mask: strips.Place) -> bool:
-    """Whether a mask strip's own pixels lie exactly on the clip's own pixels."""
-    if not has_media_space(mask.strip) or mask.parents != place.parents:
-        return False
-    same_size = strips.media_size(mask.strip) == strips.media_size(place.strip)
-    return same_size and placement(mask.strip) == placement(place.strip)
-
-
-def fills_scene(place: strips.Place) -> bool:
-    """Whether the clip's own pixels are the scene's pixels."""
-    neutral = (1.0, 1.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, False, False)
-    same_size = strips.media_size(place.strip) == strips.scene_size(place.scene)
-    return same_size and placement(place.strip) == neutral and not place.parents
-
-
-def placement(strip: Any) -> tuple[Any, ...]:
-    """Transform, crop and flip of a strip, to compare."""
-    move, crop = strip.transform, strip.crop
-    return (
-        *(move.scale_x, move.scale_y, move.offset_x, move.offset_y, move.rotation),
-        *(crop.min_x, crop.max_x, crop.min_y, crop.max_y, strip.use_flip_x, strip.use_flip_y),
-    )
-
-
 def needs_rendering(strip: Any) -> str:
     """Why a strip cannot be read from its files alone; empty when it can."""
     if not has_media_space(strip):
         return "it is made by Blender"
     if any(not modifier.mute for modifier in strip.modifiers):
         return "it has modifiers"
-    if strips.is_retimed(strip):
+    if strips.is_retimed(strip) or curves.is_animated(strip, ("strobe", "use_reverse_frames")):
         return "it is retimed"
     if strip.use_deinterlace or strip.use_multiview:
         return "it is deinterlaced or stereoscopic"

@@ -80,13 +80,13 @@ def draw_results(layout: Any) -> None:
     if not storage.is_known and not storage.is_running:
         storage.look()
     row = layout.row(align=True)
-    row.operator("delta_strip.clean", icon="BRUSH_DATA")
+    row.operator("delta_strip.clean", text="Clean", icon="BRUSH_DATA")
     row.operator("delta_strip.measure_results", text="", icon="FILE_REFRESH")
     if storage.is_running:
         text = iface_("Looking at the job folders…")
     else:
         text = iface_(
-            "Working files: {size} in {count} old jobs.",
+            "Not needed any more: {size} in {count} folders.",
             size=megabytes(storage.bytes),
             count=storage.count,
         )
@@ -102,11 +102,11 @@ def _roots() -> list[Path]:
 
 
 class DELTA_STRIP_OT_clean(bpy.types.Operator):
-    """Delete failed and cancelled jobs, and what finished ones no longer need. Results stay, and \
-so do jobs that can be resumed"""
+    """Delete failed and cancelled jobs, what finished ones no longer need, and what would make \
+the next edit of a clip quicker. Results stay, and so do jobs that can be resumed"""
 
     bl_idname = "delta_strip.clean"
-    bl_label = "Clean"
+    bl_label = "Clean Old Jobs"
 
     @classmethod
     def poll(cls, _context: Any) -> bool:
@@ -134,7 +134,7 @@ class DELTA_STRIP_OT_measure_results(bpy.types.Operator):
     """Look again how much old jobs take"""
 
     bl_idname = "delta_strip.measure_results"
-    bl_label = "Measure Again"
+    bl_label = "Measure Old Jobs"
 
     def execute(self, _context: Any) -> set[str]:
         """Start the thread."""

@@ -16,6 +16,9 @@ from typing import Any
 import bpy
 
 UUID_KEY = "delta_strip_uuid"
+BLEND = ("blend_type", "blend_alpha")
+PLACEMENT = ("transform", "crop", "use_flip_x", "use_flip_y")
+COLOUR = ("color_multiply", "color_saturation")
 _NAME_KEY = "delta_strip_name"
 _SCENE_KEY = "delta_strip_scene"
 PICTURE_FILES = ("MOVIE", "IMAGE")
@@ -195,10 +198,11 @@ def frame_rate(scene: Any) -> tuple[int, int]:
 
 
 def free_channel(container: Any, above: int, first: int, end: int) -> int | None:
-    """The lowest unlocked channel above one, with nothing from frame first to before end."""
+    """The lowest channel above one, neither locked nor muted, that is empty from first to end."""
     taken = {s.channel for s in children(container) if left(s) < end and right(s) > first}
     for number in range(above + 1, len(container.channels)):
-        if number not in taken and not container.channels[number].lock:
+        channel = container.channels[number]
+        if number not in taken and not (channel.lock or channel.mute):
             return number
     return None
 

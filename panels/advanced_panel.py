@@ -60,7 +60,7 @@ def draw_reset(layout: Any, settings: Any) -> None:
         column.alert = True
         draw_text(column, error.message, icon="ERROR")
     if settings.changes or settings.is_property_set("area_scale"):
-        layout.operator("delta_strip.reset_settings", icon="LOOP_BACK")
+        layout.operator("delta_strip.reset_settings", text="Use Recommended", icon="LOOP_BACK")
 
 
 def draw_section(layout: Any, settings: Any, section: str) -> None:

@@ -102,6 +102,9 @@ def engine_line() -> tuple[str, str]:
         return queue.engine_problem, "ERROR"
     state = queue.engine.state if queue.engine is not None else "stopped"
     device = f" · {queue.device.upper()}" if queue.device else ""
+    if device and queue.free_bytes:
+        size = f"{queue.free_bytes / 1e9:.0f}"
+        device += " · " + iface_("{size} GB free at start", size=size)
     if state == "starting":
         return iface_("Engine is starting"), "SORTTIME"
     if state == "busy":
@@ -240,9 +243,9 @@ def draw_button(layout: Any, scene: Any) -> None:
     text = iface_("Edit {count} Strips", count=count) if count > 1 else iface_("Edit Strip")
     column.operator("delta_strip.edit", text=text, icon="PLAY")
     row = layout.row(align=True)
-    row.operator("delta_strip.test_frames", icon="RENDER_STILL")
+    row.operator("delta_strip.test_frames", text="Test Frames", icon="RENDER_STILL")
     row.separator()
-    row.operator("delta_strip.variations", icon="RENDERLAYERS")
+    row.operator("delta_strip.variations", text="Variations", icon="RENDERLAYERS")
     row.prop(scene.delta_strip, "variations", text="")
     if job := jobs.queue.current:
         # Also here, because the queue is often below the fold of a flat timeline.

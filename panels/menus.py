@@ -23,6 +23,10 @@ class DELTA_STRIP_MT_strip(bpy.types.Menu):
         layout: Any = self.layout
         layout.operator_context = "INVOKE_DEFAULT"
         layout.operator("delta_strip.edit", text="Edit Selected Strips", icon="PLAY")
+        layout.operator("delta_strip.test_frames", icon="RENDER_STILL")
+        layout.operator("delta_strip.variations", icon="RENDERLAYERS")
+        layout.operator("delta_strip.cancel", text="Cancel All Edits", icon="CANCEL")
+        layout.separator()
         layout.operator("delta_strip.compare", icon="UV_SYNC_SELECT")
         active = strips.active(strips.sequencer_scene(context))
         if active is None or result_import.JOB_KEY not in active:

@@ -8,13 +8,20 @@ from typing import Any
 
 import bpy
 
+from ..engine import job_store
 from ..operators import jobs, recovery
 from ..operators.words import iface_
 from . import live_preview
 from .edit_panel import SequencerPanel, draw_text
 from .status import status_text
 
-_ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X", "waiting": "SORTTIME"}
+_ICONS = {
+    "done": "CHECKMARK",
+    "kept": "CHECKMARK",
+    "failed": "ERROR",
+    "cancelled": "X",
+    "waiting": "SORTTIME",
+}
 _PREVIEW_UNITS = 9.0  # height of the picture, in heights of a button
 
 
@@ -38,7 +45,7 @@ class DELTA_STRIP_PT_queue(SequencerPanel, bpy.types.Panel):
         if sum(job.is_open for job in jobs.queue.jobs) > 1:
             row.operator("delta_strip.cancel", text="Cancel All", icon="CANCEL")
         if not all(job.is_open for job in jobs.queue.jobs):
-            row.operator("delta_strip.clear_queue")
+            row.operator("delta_strip.clear_queue", text="Clear List")
 
 
 def draw_job(layout: Any, job: jobs.QueuedJob) -> None:
@@ -55,22 +62,29 @@ def draw_job(layout: Any, job: jobs.QueuedJob) -> None:
     if job.is_open:
         button(row, "delta_strip.cancel", job.folder, icon="CANCEL")
     button(row, "delta_strip.open_log", job.folder, icon="FILE_FOLDER")
+    draw_state(layout, job)
+    if job.state in ("failed", "cancelled"):
+        draw_retry(layout, job)
+    for warning in job.warnings:
+        draw_text(layout, warning, icon="INFO")
+
+
+def draw_state(layout: Any, job: jobs.QueuedJob) -> None:
+    """How far a job is, or how it ended."""
     if job.state in jobs.ACTIVE:
         layout.progress(factor=job.factor, text=status_text(job))
         draw_preview(layout, job)
     elif job.state == "done":
         text = iface_("In the timeline as “{name}”", name=job.result_name)
         draw_text(layout, text, icon="BLANK1")
+    elif job.state == "kept":
+        draw_text(layout, f"{status_text(job)}. {job.message} {job.hint}", icon="BLANK1")
     elif job.state == "failed":
         draw_failure(layout, job)
-    elif is_waiting:
+    elif job.state == "waiting":
         draw_text(layout, f"{status_text(job)} · {job.job.target_prompt}", icon="BLANK1")
     else:
         layout.label(text=status_text(job), icon="BLANK1")
-    if job.state in ("failed", "cancelled"):
-        draw_retry(layout, job)
-    for warning in job.warnings:
-        draw_text(layout, warning, icon="INFO")
 
 
 def draw_preview(layout: Any, job: jobs.QueuedJob) -> None:
@@ -95,6 +109,10 @@ def draw_failure(layout: Any, job: jobs.QueuedJob) -> None:
     draw_text(column, job.message or iface_("It failed."), icon="BLANK1")
     if job.hint:
         draw_text(layout, job.hint, icon="BLANK1")
+    row = layout.row(align=True)
+    button(row, "delta_strip.copy_diagnostics", job.folder, text="Copy Report", icon="COPYDOWN")
+    log = job.folder / job_store.LOG
+    button(row, "delta_strip.open_log", log, text="Open Log", icon="TEXT")
 
 
 class DELTA_STRIP_PT_recovery(SequencerPanel, bpy.types.Panel):

@@ -11,6 +11,7 @@ _VERBS = {
     "exporting": n_("Rendering the strip"),
     "importing": n_("Inserting"),
     "done": n_("Done"),
+    "kept": n_("Finished, in Results"),
     "failed": n_("Failed"),
     "cancelled": n_("Cancelled"),
     # stages of a running job

@@ -51,6 +51,7 @@ def facts(scene: Any, strip: Any) -> list[tuple[str, str]]:
         "Seed": strip.get(_PREFIX + "seed", ""),
         "Model": model_choice.title_of(backbone) if backbone else "",
         "Delta Strip": strip.get(_PREFIX + "engine_version", ""),
+        "PyTorch": strip.get(_PREFIX + "torch_version", ""),
         "Blender": strip.get(_PREFIX + "blender_version", ""),
     }
     return [(name, value) for name, value in written.items() if value]

@@ -27,9 +27,6 @@ from ..atomic_file import write_atomic
 from ..errors import StorageError
 from ..guidance.base import Guidance, Reference, WindowStep
 
-FOLDER = "references"
-"""Beside the job folders."""
-
 
 @dataclass(frozen=True)
 class ReferenceStore:

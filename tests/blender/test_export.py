@@ -144,6 +144,29 @@ def test_an_effect_strip_is_rendered_although_its_input_is_muted(part, scene, ex
         assert np.array_equal(read_rgb(folder / "source" / name), frame(number))
 
 
+def test_keyframes_of_the_scene_and_of_other_strips_do_not_get_in(part, scene, export, tmp_path):
+    strip = add_images(scene.sequence_editor, write_sequence(tmp_path / "in", 2), start=1)
+    strip.use_reverse_frames = True
+    other = add_effect(scene.sequence_editor, "COLOR", channel=5, start=1, length=50)
+    for owner, name, value in ((other, "mute", False), (scene.view_settings, "exposure", 2.0)):
+        setattr(owner, name, value)
+        owner.keyframe_insert(name, frame=1)
+    plan = export.plan_export(place_of(part, scene, strip))
+    folder = rendered(part, tmp_path, plan)
+    for name, number in zip(plan.source.media.files, (1, 0), strict=True):
+        assert np.array_equal(read_rgb(folder / "source" / name), frame(number))
+
+
+def test_a_strip_that_only_passes_its_neutral_place_does_not_fill_the_scene(
+    part, scene, export, tmp_path
+):
+    strip = add_images(scene.sequence_editor, write_sequence(tmp_path / "in", 2), start=1)
+    place = place_of(part, scene, strip)
+    assert part("operators.media_space").fills_scene(place)
+    strip.transform.keyframe_insert("offset_x", frame=1)
+    assert not part("operators.media_space").fills_scene(place)
+
+
 def test_frames_before_zero_are_rendered_too(part, scene, export, tmp_path):
     strip = add_images(scene.sequence_editor, write_sequence(tmp_path / "in", 4), start=-2)
     strip.use_reverse_frames = True

@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+import threading
 import tomllib
 import warnings
 import wave
@@ -31,21 +32,34 @@ TOP_LEVEL = {
 
 
 def registered() -> set[str]:
-    """Names of everything that Blender knows of ours: classes, properties, keys, menu entries."""
+    """Names of everything that Blender knows of ours: classes, properties, keys, drawing."""
     # dir(bpy.types) does not list classes of Python.
     names = {cls.__name__ for cls in our_classes() if hasattr(bpy.types, cls.__name__)}
     names |= {f"bpy.ops.delta_strip.{name}" for name in dir(bpy.ops.delta_strip)}
-    for owner in (bpy.types.Scene, bpy.types.WindowManager):
-        names |= {p.identifier for p in owner.bl_rna.properties if "delta_strip" in p.identifier}
+    strip = bpy.types.Strip if hasattr(bpy.types, "Strip") else bpy.types.Sequence
+    for owner in (bpy.types.Scene, bpy.types.WindowManager, strip):
+        found = [p.identifier for p in owner.bl_rna.properties if "delta_strip" in p.identifier]
+        names |= {f"{owner.__name__}.{name}" for name in found}
     for keymap in bpy.context.window_manager.keyconfigs.addon.keymaps:
         for item in keymap.keymap_items:
             if item.idname.startswith("delta_strip."):
                 names.add(f"{item.type} in {keymap.name}: {item.idname}")
-    for menu in [name for name in dir(bpy.types) if name.startswith("SEQUENCER_MT_")]:
-        for function in getattr(getattr(bpy.types, menu).draw, "_draw_funcs", ()):
+    for kind in [getattr(bpy.types, name) for name in dir(bpy.types)]:
+        for function in getattr(getattr(kind, "draw", None), "_draw_funcs", ()):
             if function.__module__.startswith(MODULE):
-                names.add(f"{function.__qualname__} in {menu}")
-    return names
+                names.add(f"{function.__qualname__} in {kind.__name__}")
+    return names | {t.name for t in threading.enumerate() if t.name.startswith("delta-strip")}
+
+
+def start_timers() -> list:
+    """All timers of ours, begun as a window begins them; in background mode they never fire."""
+    modules = {name: module for name, module in sys.modules.items() if name.startswith(MODULE)}
+    names = ("jobs.poll", "recovery.scan_quietly", "results.read_a_few", "background_work.tick")
+    functions = []
+    for module, _, function in (name.partition(".") for name in names):
+        functions.append(getattr(modules[f"{MODULE}.operators.{module}"], function))
+        bpy.app.timers.register(functions[-1], first_interval=100, persistent=True)
+    return functions
 
 
 def handler_count() -> int:
@@ -91,13 +105,17 @@ def test_enabling_and_disabling_twice_leaves_nothing_behind(extension):
     import addon_utils
 
     before, handlers = registered(), handler_count()
-    assert {"delta_strip", "delta_strip_results"} <= before
+    assert {"Scene.delta_strip", "WindowManager.delta_strip_results"} <= before
+    assert {"Strip.delta_strip", "Sequence.delta_strip"} & before
+    assert "draw in STATUSBAR_HT_header" in before
     assert sum(" in " in name for name in before) >= 5  # keys and entries of menus
     assert handlers > 0
     for _ in range(2):
+        timers = start_timers()
         addon_utils.disable(MODULE, default_set=True)
         assert registered() == set()
         assert handler_count() == 0
+        assert not any(bpy.app.timers.is_registered(timer) for timer in timers)
         addon_utils.enable(MODULE, default_set=True)
         assert registered() == before
         assert handler_count() == handlers

@@ -1,66 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the panels and menus of results draw, without a window."""
 
-from types import SimpleNamespace
-
 import bpy
 import pytest
 
 from tests.blender.conftest import our_classes
-from tests.blender.editing import press_edit, results
+from tests.blender.editing import press_edit, results, start
+from tests.blender.layout import drawn
 from tests.blender.timeline import children
-
-ICONS = bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
-
-
-class Layout:
-    """Stands in for Blender's layout; notes what is drawn, and refuses what Blender would."""
-
-    def __init__(self):
-        self.texts, self.operators, self.icons = [], [], []
-        self.enabled = self.alert = True
-
-    def column(self, **_options):
-        return self
-
-    row = split = box = column
-
-    def label(self, *, text="", icon="NONE", icon_value=0, translate=True):
-        assert icon in ICONS
-        self.texts.append(text)
-
-    def operator(self, name, *, text=None, icon="NONE", emboss=True):
-        assert icon in ICONS
-        group, _, operator = name.partition(".")
-        known = getattr(getattr(bpy.ops, group), operator).get_rna_type()
-        self.operators.append(known.identifier)
-        self.texts.append(known.name if text is None else text)
-        return SimpleNamespace()
-
-    def menu(self, name, *, text=None, icon="NONE"):
-        assert hasattr(bpy.types, name)
-        assert icon in ICONS
-        self.icons.append(icon)
-        self.texts.append(name if text is None else text)
-
-    def template_list(self, kind, _id, data, lines, active, index, rows, maxrows):
-        assert hasattr(bpy.types, kind)
-        for line in getattr(data, lines):
-            cls = getattr(bpy.types, kind)
-            cls.draw_item(SimpleNamespace(), None, self, data, line, 0, active, index)
-
-    def template_icon(self, *, icon_value, scale):
-        assert icon_value > 0
-        assert scale > 1
-
-    def separator(self):
-        pass
-
-
-def drawn(cls) -> Layout:
-    layout = Layout()
-    cls.draw(SimpleNamespace(layout=layout), bpy.context)
-    return layout
 
 
 @pytest.fixture
@@ -120,7 +67,10 @@ def test_the_active_result_strip_is_described(panel, scene, clip):
 
 def test_the_menu_offers_more_for_a_result_strip(panel, scene, clip):
     menu = panel("MT_strip")
-    assert drawn(menu).texts == ["Edit Selected Strips", "Compare Source and Result"]
+    assert drawn(menu).texts == [
+        *("Edit Selected Strips", "Edit Test Frames", "Edit in Variations", "Cancel All Edits"),
+        "Compare Source and Result",
+    ]
     press_edit()
     scene.sequence_editor.active_strip = results(scene)[0]
     assert "Reuse Settings of Result" in drawn(menu).texts
@@ -140,3 +90,18 @@ def test_every_operator_and_every_field_has_a_tooltip():
         for prop in rna.properties:
             if not (prop.is_hidden or prop.is_readonly or prop.identifier in inherited):
                 assert len(prop.description) > 10, f"{rna.identifier}.{prop.identifier}"
+                for item in getattr(prop, "enum_items", ()):
+                    assert len(item.description) > 3, f"{prop.identifier}: {item.identifier}"
+
+
+def test_no_operator_is_called_by_a_word_alone_that_says_nothing_of_what_it_does():
+    for name in dir(bpy.ops.delta_strip):
+        label = getattr(bpy.ops.delta_strip, name).get_rna_type().name
+        assert len(label.split()) > 1, name
+
+
+def test_the_menu_cancels_all_and_only_while_there_is_something_to_cancel(part, clip, queue):
+    assert not bpy.ops.delta_strip.cancel.poll()
+    jobs = start(part) + start(part)
+    assert bpy.ops.delta_strip.cancel("EXEC_DEFAULT") == {"FINISHED"}
+    assert {job.state for job in jobs} == {"cancelled"}

@@ -1,5 +1,8 @@
 """Results find their strip again: in copied scenes, and in files that are saved meanwhile."""
 
+import json
+from dataclasses import replace
+
 import bpy
 import pytest
 
@@ -70,4 +73,22 @@ def test_the_result_says_what_made_it(part, scene, clip):
     (result,) = results(scene)
     assert result["delta_strip_method"] == job.job.method
     assert result["delta_strip_backbone"] == job.job.backbone
-    assert result["delta_strip_engine_version"] == part("engine").__version__
+    assert result["delta_strip_engine_version"] == "fake"
+    assert result["delta_strip_blender_version"] == bpy.app.version_string
+
+
+def test_an_old_result_that_is_inserted_again_names_the_versions_that_made_it(part, scene, clip):
+    (job,) = start(part)
+    poll_until(part, lambda: not job.is_open)
+    children(scene.sequence_editor).remove(results(scene)[0])
+    path, imports = job.folder / "result.json", part("operators.result_import")
+    made = json.loads(path.read_text(encoding="utf-8"))
+    made |= {"engine": "0.0.7", "machine": {"torch": "1.2.3"}}
+    path.write_text(json.dumps(made), encoding="utf-8")
+    placement = replace(imports.load_placement(job.folder), blender_version="4.2.0")
+    imports.save_placement(job.folder, placement)
+    bpy.ops.delta_strip.insert_result("EXEC_DEFAULT", job=str(job.folder))
+    (result,) = results(scene)
+    names = ("engine", "torch", "blender")
+    versions = [result[f"delta_strip_{name}_version"] for name in names]
+    assert versions == ["0.0.7", "1.2.3", "4.2.0"]

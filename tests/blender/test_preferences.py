@@ -204,6 +204,21 @@ def test_memory_and_idle_minutes_reach_the_engine(part, scene, queue, monkeypatc
         chosen.property_unset("memory")
 
 
+def test_the_memory_preset_cpu_computes_on_the_processor_whatever_the_device(part, clip, queue):
+    chosen = part("preferences").get_preferences()
+    chosen.device, chosen.memory = "cuda", "cpu"
+    try:
+        assert bpy.ops.delta_strip.edit() == {"FINISHED"}
+        assert queue.jobs[0].job.device == "cpu"
+        assert part("preferences").worker_options().memory == "auto"
+        assert part("operators.edit").this_computer().device == "cpu"
+        chosen.memory = "high"
+        assert part("operators.edit").this_computer().device == "cuda"
+    finally:
+        chosen.property_unset("device")
+        chosen.property_unset("memory")
+
+
 def ended_jobs(part, root: Path) -> list[Path]:
     """A failed and an imported job."""
     store, job = part("engine.job_store"), part("engine.job")
@@ -227,13 +242,13 @@ def test_clean_removes_what_failed_and_keeps_results(part, scene):
     failed, imported = ended_jobs(part, preferences.jobs_root())
     bpy.ops.delta_strip.measure_results()
     storage.wait()
-    assert "2 old jobs" in drawn(part, "results")
+    assert "in 2 folders" in drawn(part, "results")
     bpy.ops.delta_strip.clean()
     storage.wait()
     assert not failed.exists()
     assert not (imported / "source").exists()
     assert (imported / "frames/000001.png").exists()
-    assert "in 0 old jobs" in drawn(part, "results")
+    assert "in 0 folders" in drawn(part, "results")
     assert not bpy.ops.delta_strip.clean.poll()
 
 

@@ -11,13 +11,14 @@ import bpy
 import numpy as np
 import pytest
 
-from tests.blender.editing import press_edit, refused, results
+from tests.blender.editing import poll_until, press_edit, refused, results, start
 from tests.blender.pictures import read_png, write_png, write_sequence
 from tests.blender.timeline import (
     add_effect,
     add_images,
     children,
     left,
+    move,
     right,
     select_only,
     trim,
@@ -29,6 +30,13 @@ START, LENGTH = 10, 6
 def images(scene, tmp_path, **options):
     paths = write_sequence(tmp_path / "Bilder ä", LENGTH)
     return add_images(scene.sequence_editor, paths, start=START, **options)
+
+
+def keyframe(owner, name, values):
+    """Two keys, at the strip's first and last frame."""
+    for frame, value in zip((START, START + LENGTH - 1), values, strict=True):
+        setattr(owner, name, value)
+        owner.keyframe_insert(name, frame=frame)
 
 
 def image_sequence(scene, tmp_path):
@@ -120,6 +128,59 @@ def with_modifier(scene, tmp_path):
     strip = images(scene, tmp_path)
     strip.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 0.2
     strip.crop.min_y = 5
+    return strip
+
+
+def limited_modifier(scene, tmp_path):
+    strip = with_modifier(scene, tmp_path)
+    strip.transform.offset_x = 11
+    mask = add_images(
+        scene.sequence_editor, write_sequence(tmp_path / "m", 1), start=START, channel=2, name="m"
+    )
+    trim(mask, START, START + LENGTH)
+    mask.mute = True
+    strip.modifiers[0].input_mask_strip = mask
+    return strip
+
+
+def fade(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    keyframe(strip, "blend_alpha", (0.0, 1.0))
+    keyframe(strip, "color_multiply", (1.0, 0.5))
+    scene.frame_set(START)
+    assert strip.blend_alpha == 0.0
+    return strip
+
+
+def keyframed_offset(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    keyframe(strip.transform, "offset_x", (-9.0, 20.0))
+    keyframe(strip.crop, "min_x", (0, 30))
+    scene.frame_set(START + 2)
+    return strip
+
+
+def keyframed_and_reversed(scene, tmp_path):
+    strip = keyframed_offset(scene, tmp_path)
+    strip.use_reverse_frames = True
+    keyframe(strip, "blend_alpha", (0.0, 1.0))
+    return strip
+
+
+def driven(scene, tmp_path):
+    strip = images(scene, tmp_path)
+    strip.use_reverse_frames = True
+    for owner, name in ((strip, "blend_alpha"), (strip.transform, "offset_y")):
+        owner.driver_add(name).driver.expression = "0.5 + frame % 2 / 4"
+    return strip
+
+
+def keyframed_in_a_track(scene, tmp_path):
+    strip = keyframed_and_reversed(scene, tmp_path)
+    animation = scene.animation_data
+    track = animation.nla_tracks.new()
+    track.strips.new("curves", 1, animation.action)  # as pushed down in the NLA editor
+    animation.action = None
     return strip
 
 
@@ -221,7 +282,15 @@ def scene_strip(scene, tmp_path):
 KINDS = [
     *(image_sequence, still, trimmed, held_before_and_after, cut_off_for_good, flipped, cropped),
     *(transformed, other_size, tinted, reversed_order, strobed, slowed_down, with_modifier),
-    *(with_proxy, on_a_muted_channel, see_through, see_through_and_reversed, colour),
+    *(limited_modifier, fade, keyframed_offset, keyframed_and_reversed, driven),
+    *(
+        keyframed_in_a_track,
+        with_proxy,
+        on_a_muted_channel,
+        see_through,
+        see_through_and_reversed,
+        colour,
+    ),
     *(small_colour, text, blur, speed, cross, meta, small_meta, scene_strip),
 ]
 
@@ -265,6 +334,23 @@ def test_the_result_of_no_change_shows_exactly_what_the_strip_showed(
     for number, (one, other) in enumerate(zip(before, after, strict=True)):
         worst = np.abs(one.astype(int) - other.astype(int)).max()
         assert worst == 0, f"frame {number} differs by up to {worst}/255"
+
+
+def test_a_result_fades_with_its_strip_that_was_moved_meanwhile(part, scene, clip):
+    keyframe(clip, "blend_alpha", (0.0, 1.0))
+    curves_of = part("operators.curves").curves_of
+    ((_, curve, _),) = curves_of(clip)
+    curve.keyframe_points[0].interpolation = "BOUNCE"
+    curve.modifiers.new("NOISE").strength = 0.3
+    (job,) = start(part)
+    move(clip, START + 20)
+    poll_until(part, lambda: not job.is_open)
+    (result,) = results(scene)
+    ((_, copy, path),) = curves_of(result)
+    assert path == "blend_alpha"
+    assert copy.keyframe_points[0].co[0] == left(result) == START + 20
+    for frame in range(START + 18, START + 30):
+        assert copy.evaluate(frame) == curve.evaluate(frame)
 
 
 def test_a_muted_strip_is_edited_and_its_result_is_seen(scene, fake, tmp_path):

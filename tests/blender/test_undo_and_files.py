@@ -133,6 +133,13 @@ def test_a_deleted_scene_leaves_the_result_in_the_list(part, scene, queued):
     assert len(results(other)) == 1
 
 
+def test_a_result_goes_above_locked_and_muted_channels(part, scene, clip):
+    channels = scene.sequence_editor.channels
+    channels[2].lock = channels[3].mute = True
+    press_edit()
+    assert [strip.channel for strip in results(scene)] == [4]
+
+
 def test_without_a_free_channel_the_result_waits_in_the_list(part, scene, clip):
     channels = scene.sequence_editor.channels
     for number in range(2, len(channels)):

@@ -54,6 +54,11 @@ def right(strip: Any) -> int:
     return strip.right_handle if hasattr(strip, "right_handle") else strip.frame_final_end
 
 
+def move(strip: Any, start: int) -> None:
+    """Have the strip's content begin at this frame."""
+    setattr(strip, "content_start" if hasattr(strip, "content_start") else "frame_start", start)
+
+
 def select_only(scene: Any, *strips: Any) -> None:
     for strip in children(scene.sequence_editor):
         strip.select = strip in strips

@@ -54,7 +54,7 @@ def test_a_claimed_job_is_left_alone(tmp_path, folders):
 
 def test_the_oldest_go_first_and_only_down_to_the_limit(tmp_path, folders):
     items = removable([tmp_path, tmp_path])  # a folder that is named twice counts once
-    assert [item.job_dir.name.split("-")[2] for item in items] == [
+    assert [item.folder.name.split("-")[2] for item in items] == [
         "failed",
         "imported",
         "cancelled",
@@ -64,6 +64,16 @@ def test_the_oldest_go_first_and_only_down_to_the_limit(tmp_path, folders):
     cleaned = clean([tmp_path], keep_bytes=total - 1)
     assert cleaned.folders == (folders["failed"],)
     assert folders["cancelled"].exists()
+
+
+def test_what_is_kept_of_clips_goes_unless_a_job_may_be_reading_it(tmp_path, folders):
+    touch(tmp_path, "references/abc/00001-000000.safetensors")
+    lock = job_store.claim(folders["interrupted"])
+    assert lock
+    clean([tmp_path])
+    assert (tmp_path / "references/abc").exists()
+    lock.release()
+    assert clean([tmp_path]) == Cleaned((tmp_path / "references/abc",), 1)
 
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
