@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is done alike on the CPU and on CUDA: one gradient of a method, and a few of its steps."""
 
-from dataclasses import replace
-
 import torch
 
 from engine.backbones.image_mode import ImageMode
@@ -25,8 +23,8 @@ RELATIVE_TOLERANCE = {"sds": 2e-3, "dds": 2e-3, "dreammotion": 5e-3, "assd": 1e-
 
 
 def demo_backbone(device, dtype=torch.float32):
-    """The demo backbone, and its image mode whether it was trained for one or not."""
-    card = replace(find_backbone("demo"), image_mode=True)
+    """The demo backbone, and its image mode."""
+    card = find_backbone("demo")
     video = load_backbone(card, device=torch.device(device), dtype=dtype)
     return video, ImageMode(video)
 

@@ -246,10 +246,18 @@ def test_a_cancel_is_honoured_before_the_next_model_call():
     assert len(backbone.calls) <= 2 * len(calls)
 
 
-def test_memory_of_a_long_clip_is_a_window_at_a_time():
-    backbone = StandIn()
-    run(edit(replace(SETTINGS, steps=2), frames=40, backbone=backbone))
-    assert {shape for shape, _ in backbone.calls} == {(2, 4, 3, 8, 8)}
+@pytest.mark.parametrize(
+    ("method", "branches"), [("dds", {2}), ("dreammotion", {1, 2}), ("assd", {2})]
+)
+def test_memory_of_a_long_clip_is_a_window_at_a_time(method, branches):
+    settings = replace(SETTINGS, steps=2)
+    calls = []
+    for frames in (4, 40):
+        backbone, options = StandIn(), image_of(method)
+        run(edit(settings, frames=frames, backbone=backbone, **options))
+        image = options["image_backbone"]
+        calls.append({shape for shape, _ in backbone.calls + (image.calls if image else [])})
+    assert calls[0] == calls[1] == {(count, 4, 3, 8, 8) for count in branches}
 
 
 def test_window_borders_move_from_step_to_step():

@@ -68,7 +68,9 @@ def folders(tmp_path_factory):
     return {kind: write_folder(root / kind, kind) for kind in ("text_to_video", "stable_diffusion")}
 
 
-@pytest.mark.parametrize(("width", "height", "frames"), [(256, 256, 16), (576, 320, 24)])
+@pytest.mark.parametrize(
+    ("width", "height", "frames"), [(256, 256, 16), (576, 320, 16), (576, 320, 24)]
+)
 def test_a_tiny_model_in_the_real_layout_runs_every_method(folders, width, height, frames):
     """ModelScope's and Zeroscope's picture sizes, halved to save time, and numbers of frames."""
     video = load(folders["text_to_video"])
@@ -91,6 +93,37 @@ def test_a_tiny_model_in_the_real_layout_runs_every_method(folders, width, heigh
         assert found.shape == shape
         assert found.isfinite().all()
         assert found.abs().sum() > 0
+
+
+def test_dds_at_zeroscope_s_own_latents(folders):
+    """16 frames of 576 × 320: 72 × 40 latents, nothing halved."""
+    video = load(folders["text_to_video"])
+    shape = (16, 4, 320 // video.latent_factor, 576 // video.latent_factor)
+    assert shape[2:] == (40, 72)
+    z_source, noise = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+    step = WindowStep(z_source, z_source + 0.1, torch.ones(16, 1, 40, 72), noise, 300)
+    guidance = make_guidance("dds", video, ("a red ball", "a blue ball"), EditSettings())
+    found = guidance.gradient(step)
+    assert found.shape == shape
+    assert found.isfinite().all()
+    assert found.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_v_prediction_of_the_published_layout_is_turned_into_noise(folders, tmp_path):
+    folder = shutil.copytree(folders["text_to_video"], tmp_path / "v")
+    path = folder / "scheduler" / "scheduler_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    assert config["prediction_type"] == "epsilon"
+    path.write_text(json.dumps(config | {"prediction_type": "v_prediction"}), encoding="utf-8")
+    video, as_v = load(folders["text_to_video"]), load(folder)
+    z_t = torch.randn(1, 4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    text = video.embed(["a red ball"])
+    for timestep in (10, 500, 990):
+        output = video.noise_pred(z_t, timestep, text)
+        alpha_t, sigma_t = video.alpha_sigma(timestep)
+        found = as_v.noise_pred(z_t, timestep, text)
+        assert torch.allclose(found, alpha_t * output + sigma_t * z_t, atol=1e-6)
 
 
 def test_an_image_model_looks_at_every_frame_for_itself(folders):
