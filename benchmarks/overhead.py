@@ -63,9 +63,9 @@ class Timed(TextToVideo):
         return prediction
 
 
-def demo_backbone(kind: type[TextToVideo] = TextToVideo) -> TextToVideo:
+def demo_backbone() -> Timed:
     """The demo backbone on the CPU."""
-    return kind(find_backbone("demo"), device=torch.device("cpu"), dtype=torch.float32)
+    return Timed(find_backbone("demo"), device=torch.device("cpu"), dtype=torch.float32)
 
 
 def noise_clip(frames: int) -> Clip:
@@ -79,7 +79,7 @@ def noise_clip(frames: int) -> Clip:
 
 def loop_overhead() -> tuple[float, float]:
     """Seconds of the optimisation, and of the model calls in it, for 40 frames at 80 × 48."""
-    backbone = demo_backbone(Timed)
+    backbone = demo_backbone()
     edit = Edit(
         backbone,
         noise_clip(40),
