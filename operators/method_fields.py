@@ -227,7 +227,7 @@ def _property(section: str, name: str, hint: Any, info: FieldInfo) -> Any:
     return FloatProperty(get=read, set=write_number, precision=4, **limits, **words)
 
 
-def _choice(words: dict[str, Any], items: list[tuple[str, ...]], read: Any, write: Any) -> Any:
+def _choice(words: dict[str, Any], items: list[tuple[str, str, str]], read: Any, write: Any) -> Any:
     choices = [choice for choice, *_ in items]
 
     def index(group: Any) -> int:
