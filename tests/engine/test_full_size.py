@@ -102,7 +102,8 @@ def test_dds_at_zeroscope_s_own_latents(folders):
     assert shape[2:] == (40, 72)
     z_source, noise = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
     step = WindowStep(z_source, z_source + 0.1, torch.ones(16, 1, 40, 72), noise, 300)
-    guidance = make_guidance("dds", video, ("a red ball", "a blue ball"), EditSettings())
+    settings = EditSettings(guidance_scale=1)  # no passes of the empty prompt: half the time
+    guidance = make_guidance("dds", video, ("a red ball", "a blue ball"), settings)
     found = guidance.gradient(step)
     assert found.shape == shape
     assert found.isfinite().all()
