@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import bpy
 
@@ -230,7 +230,7 @@ def start_check() -> None:
     """
     python = preferences.engine_python()
     root = preferences.environment_folder() if preferences.is_managed() else None
-    device = cast("Device", preferences.get_preferences().device)
+    device = preferences.engine_device()
     setup.start(lambda: check(root, python, device), log=setup_log(), changes_engine=False)
 
 

@@ -15,7 +15,7 @@ from demo.spec import ClipSpec, counterfactual
 from demo.world import render_frames
 
 SPEC = sample_spec(7, frames=48, width=640, height=360, shape="ball", color="red", background="sky")
-PROMPTS = ("a red ball moving over sky", "a blue ball moving over sky")
+PROMPTS = ("a red ball moving over sky", "a yellow ball moving over sky")
 _PREVIEWS = 6
 
 
@@ -27,7 +27,7 @@ def write_clip(folder: Path) -> None:
 def write_recording(folder: Path) -> None:
     """What the exact answer would have been, as if it had been edited, with pictures of the way."""
     frames = folder / "frames"
-    write_images(frames, _images(counterfactual(SPEC, color="blue")))
+    write_images(frames, _images(counterfactual(SPEC, color="yellow")))
     middle = SPEC.frames // 2
     before, after = list(_images(SPEC))[middle], iio.imread(sorted(frames.iterdir())[middle])
     previews = folder / "previews"

@@ -13,7 +13,7 @@ import pytest
 from tests.gui.window import ROOT, make_zip, run_blender, why_not
 
 FOLDER = ROOT / "build" / "gui"
-RESULT = "ball · a blue ball moving over sky"
+RESULT = "ball · a yellow ball moving over sky"
 PICTURES = (
     *("reason", "before", "running", "cancelled", "done", "undone", "advanced", "queue"),
     *("results", "compare_source", "compare_result", "failed", "translated"),

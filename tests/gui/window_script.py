@@ -19,7 +19,7 @@ STOP, VARIATIONS, ADVANCED = (143, 56), (2, 30), (-117, 61)
 SIDEBAR, TIMELINE = (1400, 560), (700, 500)
 ROW = 11
 IDLE_SECONDS = 12.0
-PROMPTS = ("a red ball moving over sky", "a blue ball moving over sky")
+PROMPTS = ("a red ball moving over sky", "a yellow ball moving over sky")
 
 # More steps for the job that is cancelled: on a busy machine the click takes its time.
 state = {"scenario": "slow", "steps": "200", "began": 0.0, "edit": EDIT}
