@@ -60,6 +60,15 @@ KIND_CHANGES: dict[Kind, dict[str, Any]] = {
 """What an edit of a kind has that differs from the recommended settings; chosen on tuning seeds."""
 
 
+def kinds_own() -> str:
+    """`KIND_CHANGES` in words."""
+    return "; ".join(
+        f"{kind}: {', '.join(f'{name} {value:g}' for name, value in changes.items())}"
+        for kind, changes in KIND_CHANGES.items()
+        if changes
+    )
+
+
 @dataclass(frozen=True)
 class EditCase:
     """A source clip and what it shall become."""

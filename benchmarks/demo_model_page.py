@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+from benchmarks.demo_edits import kinds_own
+
 Rows = list[dict[str, Any]]
 
 
@@ -143,7 +145,8 @@ def _mean(rows: Rows, name: str) -> float:
 _CONDITIONS = (
     "8 frames at 64 × 64, one object, still camera: the study's kind of clip, of any shape,",
     "colour, size, motion and background. Edits: DDS and a mask, one setting for all edits of",
-    "a kind, noise seed 0, figures of the plain decode as in the study. Neither training nor",
+    f"a kind: the recommended one, but for {kinds_own()}.",
+    "Noise seed 0, figures of the plain decode as in the study. Neither training nor",
     "tuning has seen these clips; the grammar is small, so that most captions occur in",
     "training too. A frame without its object counts as 32 px off its path. Sampling: DDIM, 20",
     "steps, guidance 4; judged by the rules of `demo/judge.py`. “Study” is an earlier, smaller",

@@ -31,7 +31,6 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import torch
-from benchmarks.edit_quality_tuning import tuning_page
 from torch import Tensor
 from tqdm import tqdm
 
@@ -50,6 +49,7 @@ from benchmarks.edit_quality_rows import (
 )
 from benchmarks.edit_quality_store import RowFile, weights_of
 from benchmarks.edit_quality_summary import Record
+from benchmarks.edit_quality_tuning import tuning_page
 from demo.grammar import caption
 from engine.backbones.base import Backbone
 from engine.backbones.loading import LoadedBackbones, image_backbone_for, load_backbone
@@ -268,7 +268,7 @@ def main() -> None:
     settings = {row.name: asdict(row.settings(card, "color")) for row in plan.rows}
     docs = folder or ROOT / "docs"
     print(write_documents(docs, plan.folder, plan.rows, records, settings, facts))
-    if given.tuning and not is_part:
+    if given.tuning and given.rows is None and given.edits is None:
         text = tuning_page(plan.rows, records, facts)
         (ROOT / "docs" / "edit_quality_tuning.md").write_text(text, encoding="utf-8")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from benchmarks.demo_edits import KIND_CHANGES
+from benchmarks.demo_edits import kinds_own
 from benchmarks.edit_quality_rows import KINDS, REFERENCE, SCENES, Row
 from benchmarks.edit_quality_summary import (
     CLAIMS,
@@ -262,7 +262,7 @@ def _settings(rows: Sequence[Row], settings: Mapping[str, Any]) -> list[str]:
         "calibrated by its own first gradients; all stop by the same rule, where the model takes",
         "the edit for complete, so that a term cannot keep more merely by editing less. The rows",
         "that sample take as many steps; inversion as many again. In all rows, unless the kind of",
-        f"the edit or the row has its own ({_kinds_own()}):",
+        f"the edit or the row has its own ({kinds_own()}):",
         "",
         ", ".join(f"{name} {value}" for name, value in shared.items() if value != "") + ".",
         "",
@@ -276,14 +276,6 @@ def _settings(rows: Sequence[Row], settings: Mapping[str, Any]) -> list[str]:
         cells = ", ".join(f"{name} {value}" for name, value in own.items())
         lines.append(f"| {row.title} | {row.method} | {'yes' if row.masked else ''} | {cells} |")
     return lines
-
-
-def _kinds_own() -> str:
-    return "; ".join(
-        f"{kind}: {', '.join(f'{name} {value:g}' for name, value in changes.items())}"
-        for kind, changes in KIND_CHANGES.items()
-        if changes
-    )
 
 
 def _belongs(name: str, row: Row) -> bool:

@@ -79,7 +79,7 @@ def clean(roots: Iterable[Path], *, keep_bytes: int = 0) -> Cleaned:
 
 def _paths(folder: Path) -> tuple[Path, ...]:
     how = job_store.state(folder)
-    if how in ("failed", "cancelled"):
+    if how == "cancelled" or (how == "failed" and not job_store.is_worth_offering(folder)):
         return (folder,)
     if how == "imported":
         return tuple(path for name in _WORKING_FILES if (path := folder / name).exists())
@@ -88,7 +88,9 @@ def _paths(folder: Path) -> tuple[Path, ...]:
 
 def _references(root: Path) -> list[Path]:
     try:
-        return [path for path in (root / job_store.REFERENCES).iterdir() if path.is_dir()]
+        return [
+            path for path in (root / job_store.REFERENCES).iterdir() if job_store.is_reference(path)
+        ]
     except OSError:
         return []
 

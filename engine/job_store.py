@@ -30,6 +30,7 @@ JobState = Literal["new", "running", "interrupted", "done", "failed", "cancelled
 JOB = "job.json"
 RESULT = "result.json"
 REFERENCES = "references"  # beside the job folders
+_REFERENCE_NAME = re.compile(r"[0-9a-f]{64}")  # a sha256: engine/editing/identity.py
 PREVIEW = "preview.png"
 FAILURE = "failure.json"
 CHECKPOINT = "checkpoint.safetensors"
@@ -139,11 +140,12 @@ def recoverable(root: Path) -> list[Path]:
     Failed ones too, where the cause can pass (a full disk, a process that fell over) or work is
     saved; not those that would fail again as they are.
     """
-    found = [folder for folder in list_jobs(root) if _is_worth_offering(folder)]
+    found = [folder for folder in list_jobs(root) if is_worth_offering(folder)]
     return [folder for folder in found if not is_claimed(folder)]
 
 
-def _is_worth_offering(job_dir: Path) -> bool:
+def is_worth_offering(job_dir: Path) -> bool:
+    """Whether going on with a job, or importing it, can succeed."""
     how = state(job_dir)
     if how == "failed" and (failure := read_failure(job_dir)):
         has_work = (job_dir / CHECKPOINT).is_file() and failure.code not in _HOPELESS
@@ -158,6 +160,11 @@ def claim(job_dir: Path) -> FileLock | None:
     """
     lock = FileLock(job_dir / _CLAIM_LOCK)
     return lock if lock.acquire() else None
+
+
+def is_reference(folder: Path) -> bool:
+    """Whether a folder in `REFERENCES` is ours: it may lie among an editor's own."""
+    return folder.is_dir() and _REFERENCE_NAME.fullmatch(folder.name) is not None
 
 
 def is_claimed(job_dir: Path) -> bool:

@@ -25,13 +25,24 @@ def curve_lists(scene: Any) -> Iterator[Any]:
     yield data.drivers
 
 
-def curves_of(strip: Any) -> Iterator[tuple[Any, Any, str]]:
-    """F-curves and drivers of a strip: their collection, the curve, its path in the strip."""
+def curves_of(strip: Any) -> list[tuple[Any, Any, str]]:
+    """F-curves and drivers of a strip: their collection, the curve, its path in the strip.
+
+    A list, because a curve that the caller removes must not be looked at any more.
+    """
     prefix = strip.path_from_id() + "."
-    for curves in curve_lists(strip.id_data):
-        for curve in list(curves):
-            if curve.data_path.startswith(prefix):
-                yield curves, curve, curve.data_path.removeprefix(prefix)
+    return [
+        (curves, curve, curve.data_path.removeprefix(prefix))
+        for curves in curve_lists(strip.id_data)
+        for curve in curves
+        if curve.data_path.startswith(prefix)
+    ]
+
+
+def may_act(strip: Any, modifier: Any) -> bool:
+    """Whether a modifier is on, or may be on other frames."""
+    path = modifier.path_from_id().removeprefix(strip.path_from_id() + ".") + ".mute"
+    return not modifier.mute or any(found == path for _, _, found in curves_of(strip))
 
 
 def is_animated(strip: Any, names: Iterable[str]) -> bool:

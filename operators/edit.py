@@ -202,9 +202,10 @@ def finish(operator: Any, queued: list[jobs.QueuedJob]) -> set[str]:
     if not bpy.app.background:
         return {"FINISHED"}
     jobs.run_to_end(queued)
-    failed = [job for job in queued if job.state != "done"]
+    failed = [job for job in queued if job.state not in ("done", "kept")]
     for job in queued:
-        for warning in job.warnings:
+        warnings = [*job.warnings, job.message] if job.state == "kept" else job.warnings
+        for warning in warnings:
             operator.report({"WARNING"}, f"{job.title}: {warning}")
     for job in failed:
         text = f"{job.title}: {job.message or job.state} {job.hint}".strip()

@@ -46,7 +46,8 @@ def has_limited_modifier(strip: Any) -> bool:
     """Whether a modifier acts only where a mask says so; the mask lies on the scene's pixels."""
     masks = {"STRIP": "input_mask_strip", "ID": "input_mask_id"}
     return any(
-        not modifier.mute and getattr(modifier, masks[modifier.input_mask_type]) is not None
+        curves.may_act(strip, modifier)
+        and getattr(modifier, masks[modifier.input_mask_type]) is not None
         for modifier in getattr(strip, "modifiers", None) or ()
     )
 

@@ -137,13 +137,15 @@ def backbone_for(method: str, numbers: EditSettings) -> str:
 
 
 def _check_image_model(name: str) -> None:
-    """Refuse a folder that is not there; ids and relative names are the engine's to judge."""
+    """Refuse a model that is not there."""
     from ..engine.model_library import card_of, check_is_model, check_there
 
     if entry := known.library.entry(name):
         check_there(card_of(entry, IMAGE_KIND))
     elif Path(name).is_absolute():
         check_is_model(Path(name))
+    else:
+        find_backbone(name)
 
 
 def with_listed_image_model(numbers: EditSettings) -> EditSettings:

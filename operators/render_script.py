@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -37,6 +38,7 @@ def load(name: str) -> ModuleType:
 
 
 strips, curves = load("strips"), load("curves")
+_OF_THE_SCENE = ("render.", "view_settings.", "sequence_editor.channels[")
 
 
 def end_with_parent() -> None:
@@ -130,6 +132,7 @@ def prepare_strip(place: Any, *, is_media_space: bool) -> None:
     containers = [place.scene.sequence_editor, *place.parents]
     for container, keep in zip(containers, kept, strict=True):
         for strip in strips.children(container):
+            stop_animation(strip, ("mute",))
             strip.mute = strip != keep
         for channel in container.channels:
             channel.mute = False
@@ -138,6 +141,7 @@ def prepare_strip(place: Any, *, is_media_space: bool) -> None:
         keep.blend_alpha = 1.0
     # The result goes into the same meta strips, which will treat it once more.
     for parent in place.parents:
+        stop_animation(parent, ("channels",))
         reset_placement(parent)
         parent.modifiers.clear()
         stop_animation(parent, strips.COLOUR)
@@ -159,16 +163,15 @@ def reset_placement(strip: Any) -> None:
 def stop_animation(strip: Any, names: tuple[str, ...]) -> None:
     """Let these properties keep the values they are given: each frame would set them anew."""
     for collection, curve, path in curves.curves_of(strip):
-        if path.partition(".")[0] in names:
+        if re.split(r"[.\[]", path, maxsplit=1)[0] in names:
             collection.remove(curve)
 
 
 def stop_scene_animation(scene: Any) -> None:
-    """The same for what decides about all strips: muting, size and colour management."""
+    """The same for what decides about all strips: channels, size and colour management."""
     for collection in curves.curve_lists(scene):
         for curve in list(collection):
-            path = curve.data_path
-            if path.startswith(("render.", "view_settings.")) or path.endswith("].mute"):
+            if curve.data_path.startswith(_OF_THE_SCENE):
                 collection.remove(curve)
 
 

@@ -214,7 +214,7 @@ def needs_rendering(strip: Any) -> str:
     """Why a strip cannot be read from its files alone; empty when it can."""
     if not has_media_space(strip):
         return "it is made by Blender"
-    if any(not modifier.mute for modifier in strip.modifiers):
+    if any(curves.may_act(strip, modifier) for modifier in strip.modifiers):
         return "it has modifiers"
     if strips.is_retimed(strip) or curves.is_animated(strip, ("strobe", "use_reverse_frames")):
         return "it is retimed"

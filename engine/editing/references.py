@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .. import job_store
 from ..atomic_file import write_atomic
 from ..errors import StorageError
 from ..guidance.base import Guidance, Reference, WindowStep
@@ -163,7 +164,7 @@ def _other_entries(root: Path, identity: str) -> dict[Path, int]:
     found: list[tuple[float, Path]] = []
     with contextlib.suppress(OSError):
         for folder in root.iterdir():
-            if folder.is_dir() and folder.name != identity:
+            if job_store.is_reference(folder) and folder.name != identity:
                 found.append((folder.stat().st_mtime, folder))
     return {folder: _size_of(folder) for _, folder in sorted(found)}
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.blender.conftest import MODULE, ROOT
 from tests.blender.editing import press_edit, refused, results
-from tests.blender.test_panels import Layout, drawn
+from tests.blender.layout import Layout, drawn
 from tests.unit.model_folders import change_json, make_folder, write_card
 
 UNET = "unet/diffusion_pytorch_model.safetensors"

@@ -131,6 +131,14 @@ def with_modifier(scene, tmp_path):
     return strip
 
 
+def modifier_off_at_first(scene, tmp_path):
+    strip = with_modifier(scene, tmp_path)
+    keyframe(strip.modifiers[0], "mute", (True, False))
+    scene.frame_set(START)
+    assert strip.modifiers[0].mute
+    return strip
+
+
 def limited_modifier(scene, tmp_path):
     strip = with_modifier(scene, tmp_path)
     strip.transform.offset_x = 11
@@ -262,6 +270,13 @@ def meta(scene, tmp_path):
     return strip
 
 
+def meta_whose_picture_goes(scene, tmp_path):
+    strip = meta(scene, tmp_path)
+    keyframe(children(strip)[0], "mute", (False, True))
+    scene.frame_set(START)
+    return strip
+
+
 def small_meta(scene, tmp_path):
     strip = meta(scene, tmp_path)
     strip.transform.scale_x = strip.transform.scale_y = 0.5
@@ -282,7 +297,14 @@ def scene_strip(scene, tmp_path):
 KINDS = [
     *(image_sequence, still, trimmed, held_before_and_after, cut_off_for_good, flipped, cropped),
     *(transformed, other_size, tinted, reversed_order, strobed, slowed_down, with_modifier),
-    *(limited_modifier, fade, keyframed_offset, keyframed_and_reversed, driven),
+    *(
+        modifier_off_at_first,
+        limited_modifier,
+        fade,
+        keyframed_offset,
+        keyframed_and_reversed,
+        driven,
+    ),
     *(
         keyframed_in_a_track,
         with_proxy,
@@ -291,7 +313,17 @@ KINDS = [
         see_through_and_reversed,
         colour,
     ),
-    *(small_colour, text, blur, speed, cross, meta, small_meta, scene_strip),
+    *(
+        small_colour,
+        text,
+        blur,
+        speed,
+        cross,
+        meta,
+        meta_whose_picture_goes,
+        small_meta,
+        scene_strip,
+    ),
 ]
 
 

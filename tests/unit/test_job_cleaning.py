@@ -67,14 +67,25 @@ def test_the_oldest_go_first_and_only_down_to_the_limit(tmp_path, folders):
 
 
 def test_what_is_kept_of_clips_goes_unless_a_job_may_be_reading_it(tmp_path, folders):
-    touch(tmp_path, "references/abc/00001-000000.safetensors")
+    touch(tmp_path, f"references/{'a' * 64}/00001-000000.safetensors")
     lock = job_store.claim(folders["interrupted"])
     assert lock
     clean([tmp_path])
-    assert (tmp_path / "references/abc").exists()
+    assert (tmp_path / f"references/{'a' * 64}").exists()
     lock.release()
-    assert clean([tmp_path]) == Cleaned((tmp_path / "references/abc",), 1)
+    assert clean([tmp_path]) == Cleaned((tmp_path / f"references/{'a' * 64}",), 1)
 
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
     assert clean([tmp_path / "unplugged drive"]) == Cleaned((), 0)
+
+
+def test_an_editors_own_references_and_jobs_that_can_go_on_stay(tmp_path):
+    touch(tmp_path, "references/moodboard/photo.png")
+    job = job_store.create(tmp_path, make_job(), name="full")
+    job_store.write_failure(job, "out_of_memory", "Memory ran out.")
+    touch(job, "checkpoint.safetensors")
+    assert job in job_store.recoverable(tmp_path)
+    assert clean([tmp_path]) == Cleaned((), 0)
+    assert (tmp_path / "references/moodboard/photo.png").exists()
+    assert (job / "checkpoint.safetensors").exists()
