@@ -112,6 +112,7 @@ def edit(scene: Any, wanted: dict[str, Any]) -> None:
     settings = scene.delta_strip
     settings.source_prompt, settings.target_prompt = wanted["prompts"]
     settings.mask_strip = wanted["mask"]
+    settings.preset = "draft"  # half the steps: the demo is to take minutes
     settings.seed = 0
     stop = threading.Event()
     watcher = threading.Thread(target=watch, args=(stop, wanted), daemon=True)
