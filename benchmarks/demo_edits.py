@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -49,24 +49,6 @@ _MEASURABLE_IOU, _MEASURABLE_PX = 0.85, 0.5
 _DRAWS = 50
 # Picture sizes of the clips outside the study's world.
 _WIDE_SIZES = ((64, 64), (80, 48), (48, 80))
-KIND_CHANGES: dict[Kind, dict[str, Any]] = {
-    "color": {},
-    # A background is decided at more noise than what the recommended settings, which keep an object
-    # in its place, look at.
-    "background": {"timestep_max": 0.9},
-    # A new shape needs more of the prompt, and noise in which the old one is no longer seen.
-    "shape": {"guidance_scale": 2.5, "timestep_max": 0.8},
-}
-"""What an edit of a kind has that differs from the recommended settings; chosen on tuning seeds."""
-
-
-def kinds_own() -> str:
-    """`KIND_CHANGES` in words."""
-    return "; ".join(
-        f"{kind}: {', '.join(f'{name} {value:g}' for name, value in changes.items())}"
-        for kind, changes in KIND_CHANGES.items()
-        if changes
-    )
 
 
 @dataclass(frozen=True)

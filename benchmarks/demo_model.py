@@ -29,9 +29,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.demo_edits import KIND_CHANGES, Levels, case, everything, levels, run_edit
+from benchmarks.demo_edits import Levels, case, everything, levels, run_edit
 from benchmarks.demo_model_page import page
 from benchmarks.demo_model_store import Found, claim, kept
+from benchmarks.demo_settings import KIND_CHANGES
 from benchmarks.edit_quality_store import weights_of
 from demo.generate import generate
 from demo.grammar import caption

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from benchmarks.demo_edits import kinds_own
+from benchmarks.demo_settings import kinds_own
 
 Rows = list[dict[str, Any]]
 

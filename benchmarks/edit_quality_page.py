@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from benchmarks.demo_edits import kinds_own
+from benchmarks.demo_settings import kinds_own
 from benchmarks.edit_quality_rows import KINDS, REFERENCE, SCENES, Row
 from benchmarks.edit_quality_summary import (
     CLAIMS,

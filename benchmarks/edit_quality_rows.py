@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
-from benchmarks.demo_edits import KIND_CHANGES, EditCase, case
+from benchmarks.demo_edits import EditCase, case
+from benchmarks.demo_settings import KIND_CHANGES
 from benchmarks.edit_quality_store import weights_of
 from demo.sampling import sample_spec
 from demo.truth import Kind

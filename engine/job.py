@@ -92,8 +92,7 @@ class Mask:
 class EditSettings:
     """Numbers of the optimisation. Defaults follow DDS (Hertz et al. 2023) where it gives a value.
 
-    Every backbone carries recommended values (`delta_strip.json` in its folder, or
-    `vendor/models.toml`).
+    Every backbone carries recommended values, in its delta_strip.json or in vendor/models.toml.
     """
 
     strength: float = setting(
@@ -105,10 +104,7 @@ class EditSettings:
     )
     steps: int = setting(200, doc="most iterations up to strength 1", minimum=1, maximum=5000)
     guidance_scale: float = setting(
-        7.5,
-        doc="classifier-free guidance weight of both branches (7.5: DDS's published code)",
-        minimum=0,
-        maximum=100,
+        7.5, doc="guidance of both branches (default: DDS's published code)", minimum=0, maximum=100
     )
     timestep_min: float = setting(
         0.05, doc="least noise, as a share of the schedule", minimum=0.001, maximum=0.999
