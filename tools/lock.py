@@ -4,6 +4,7 @@
     python tools/lock.py                         # all locks
     python tools/lock.py --only engine           # engine, dev or blender
     python tools/lock.py --cpu-wheel FILE.whl    # also record this CPU build of torch
+    python tools/lock.py --cpu-build TAG=sha256:…    # the same by its published hash
 
 Needs ``uv`` (a program, ``--uv PATH`` when it is not on PATH) and a package index; only the person
 who changes a version runs it. Everybody else installs the results with pip::
@@ -13,7 +14,8 @@ who changes a version runs it. Everybody else installs the results with pip::
 
 One file cannot serve both builds of torch: with both hashes on ``torch==2.13.0`` pip takes the
 index's CUDA build. The index lists no CPU build for Linux, so its hashes come from wheel files
-(``--cpu-wheel``); those recorded before are kept as long as the version is the same.
+(``--cpu-wheel``), or from where it is published (``--cpu-build``: a wrong one can only cause a
+refusal); those recorded before are kept as long as the version is the same.
 """
 
 from __future__ import annotations
@@ -84,7 +86,15 @@ def hash_cpu_wheel(wheel: Path, version: str) -> tuple[str, str]:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}", match[1]
 
 
-def lock_engine(uv: str, cpu_wheels: list[Path]) -> None:
+def parse_cpu_build(build: str) -> tuple[str, str]:
+    """Return (hash, platform tag) of TAG=sha256:HASH; refuse anything else."""
+    match = re.fullmatch(r"(cp\S+)=(sha256:[0-9a-f]{64})", build)
+    if match is None:
+        raise SystemExit(f"{build} is not a platform tag, =, sha256: and 64 hexadecimal digits.")
+    return match[2], match[1]
+
+
+def lock_engine(uv: str, cpu_wheels: list[Path], cpu_builds: list[str]) -> None:
     """Write common.txt, torch-cpu.txt and torch-cuda.txt."""
     source = (ROOT / "vendor" / "engine.in").read_text(encoding="utf-8")
     blocks = compile_lock(uv, source)
@@ -92,6 +102,7 @@ def lock_engine(uv: str, cpu_wheels: list[Path]) -> None:
     version = torch.split("==")[1].split()[0]
     cpu = recorded_cpu_builds(LOCKS / "torch-cpu.txt", version)
     cpu.update(hash_cpu_wheel(wheel, version) for wheel in cpu_wheels)
+    cpu.update(parse_cpu_build(build) for build in cpu_builds)
     if not cpu:
         raise SystemExit(f"No CPU build of torch {version} is known: name one with --cpu-wheel.")
 
@@ -119,7 +130,9 @@ def lock_engine(uv: str, cpu_wheels: list[Path]) -> None:
         "does not serve; an extra index or folder of the user's does. Known builds for Linux:\n"
         f"{tags}\n"
         "Any other Python or processor on Linux needs its own hash (tools/lock.py --cpu-wheel).\n"
-        "Never run on: Windows, macOS (the index's build for them has no CUDA).",
+        "Run on: CPython 3.11, x86_64. The other hashes for Linux are as published by many others\n"
+        "and were not recomputed here. Never run on: Windows, macOS (the index's build for them\n"
+        "has no CUDA).",
         [f"torch=={version}+cpu ; sys_platform == 'linux' \\\n{hashes}", plain],
     )
 
@@ -158,11 +171,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", choices=("engine", "dev", "blender"))
     parser.add_argument("--uv", default=shutil.which("uv"), help="the uv program")
     parser.add_argument("--cpu-wheel", type=Path, action="append", default=[], metavar="FILE")
+    parser.add_argument("--cpu-build", action="append", default=[], metavar="TAG=HASH")
     options = parser.parse_args(arguments)
     if options.uv is None:
         parser.error("uv is not on PATH: pip install uv, or name it with --uv PATH")
     if options.only in (None, "engine"):
-        lock_engine(options.uv, options.cpu_wheel)
+        lock_engine(options.uv, options.cpu_wheel, options.cpu_build)
     if options.only in (None, "dev"):
         lock_dev(options.uv)
     if options.only in (None, "blender"):

@@ -121,23 +121,37 @@ def test_enabling_and_disabling_twice_leaves_nothing_behind(extension):
         assert handler_count() == handlers
 
 
-def test_importing_and_registering_takes_under_50_ms_without_torch_or_numpy(extension, tmp_path):
+# Processor time of the start in that of compiling 2,000 small functions, beside it in the same
+# process: both suffer alike from other programs. On a quiet core 2 is about 50 ms.
+MOST_OF_THE_REFERENCE = 2.0
+
+
+def test_importing_and_registering_takes_about_50_ms_at_most_without_torch_or_numpy(
+    extension, tmp_path
+):
     script = (
         "import gc, os, sys, time, bpy\n"
         f"sys.path.insert(0, {str(Path(extension.__file__).parents[1])!r})\n"
+        "line = 'def f%s(a, b): return [a + %s, b * a, (a, b)]'\n"
+        "text = chr(10).join(line % (i, i) for i in range(100))\n"
+        "def reference():\n"
+        "    began = time.process_time()\n"
+        "    for _ in range(20): compile(text, 'text', 'exec')\n"
+        "    return time.process_time() - began\n"
         "before = set(sys.modules)\n"
         # A full collection of all that Blender made takes 30 ms and falls on anyone.
         "gc.collect(); gc.disable()\n"
-        "began = time.process_time()\n"
+        "first, began = reference(), time.process_time()\n"
         "import delta_strip; delta_strip.register()\n"
-        "print('SECONDS', time.process_time() - began, flush=True)\n"
+        "taken = time.process_time() - began\n"
+        "print('SHARE', taken / min(first, reference()), flush=True)\n"
         "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
         "os._exit(bool(new & {'torch', 'diffusers', 'numpy'}))\n"
     )
     environment = {"BLENDER_USER_RESOURCES": str(tmp_path), "PATH": "/usr/bin"}
     environment["PYTHONPYCACHEPREFIX"] = str(tmp_path / "cache")  # as on every start but the first
-    best = 1.0
-    for _ in range(5):
+    shares = []
+    for _ in range(6):
         result = subprocess.run(
             [sys.executable, "-c", script],
             env=environment,
@@ -147,8 +161,8 @@ def test_importing_and_registering_takes_under_50_ms_without_torch_or_numpy(exte
             check=False,
         )
         assert result.returncode == 0, result.stderr
-        best = min(best, float(result.stdout.split("SECONDS")[1].split()[0]))
-    assert best < 0.05
+        shares.append(float(result.stdout.split("SHARE")[1].split()[0]))
+    assert min(shares) < MOST_OF_THE_REFERENCE
 
 
 def test_a_job_holds_the_panels_settings(part, scene, tmp_path):

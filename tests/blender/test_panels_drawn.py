@@ -123,7 +123,7 @@ def test_a_result_that_is_the_active_strip(scene, clip, everything):
 
 
 def test_an_engine_that_runs_says_where_and_with_how_much_memory(part, scene, queue, everything):
-    queue.engine = SimpleNamespace(state="ready", close=lambda: None, poll=list)
+    queue.engine = SimpleNamespace(state="ready", close=lambda must_wait: None, poll=list)
     queue.device, queue.free_bytes = "cuda", 12_300_000_000
     assert "Engine is ready · CUDA · 12 GB free at start" in everything()["PT_edit"].texts
     queue.free_bytes = 0  # it cannot tell
