@@ -109,14 +109,16 @@ def test_the_oldest_edits_make_room_and_the_limit_holds(tmp_path):
     edit(probe)
     needed = sum(path.stat().st_size for path in files(probe))
     root = tmp_path / "store"
-    for age, name in enumerate(("newer", "older")):
-        (root / name).mkdir(parents=True)
+    newer, older = "a" * 64, "b" * 64  # named by a sha256
+    (root / "an editor's own").mkdir(parents=True)
+    for age, name in enumerate((newer, older)):
+        (root / name).mkdir()
         (root / name / "00000-000000.safetensors").write_bytes(bytes(needed))
         os.utime(root / name, (1000 - age, 1000 - age))
     edit(ReferenceStore(root, int(2.5 * needed)))
-    assert sorted(path.name for path in root.iterdir()) == ["newer", "one"]
+    assert {path.name for path in root.iterdir()} == {"an editor's own", newer, "one"}
     edit(ReferenceStore(root, int(1.5 * needed)))
-    assert [path.name for path in root.iterdir()] == ["one"]
+    assert {path.name for path in root.iterdir()} == {"an editor's own", "one"}
     edit(ReferenceStore(root, needed // 2))
     assert not files(ReferenceStore(root, 0))
 
