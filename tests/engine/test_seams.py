@@ -2,6 +2,7 @@
 """A clip of several windows has no seam where one window ends and the next begins."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from engine.guidance.randomness import draw_phase
 from engine.registry import find_backbone
 from tests.engine.clips import ball
 
-FRAMES, SIDE_PX, STEPS, SEED = 24, 48, 5, 2
+FRAMES, SIDE_PX, STEPS = 24, 48, 5
+SEEDS = (1, 2, 3)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def backbone():
     return load_backbone(find_backbone("demo"), device=torch.device("cpu"), dtype=torch.float32)
 
 
-def jumps(backbone, phase_of):
+def jumps(backbone, phase_of, seed):
     """How far the edit changes from frame to frame: at the last step's borders, and elsewhere.
 
     Few and large steps, and nothing averaged or steadied: the latents themselves, right after the
@@ -49,7 +51,7 @@ def jumps(backbone, phase_of):
         source_prompt=caption(source),
         target_prompt=caption(target),
         settings=settings,
-        seed=SEED,
+        seed=seed,
     )
     state = edit.start()
     while not state.is_finished:
@@ -57,7 +59,7 @@ def jumps(backbone, phase_of):
     change = state.z_average - z_source
     assert change.abs().max() > 1  # the object has another colour by now
     length = backbone.card.window_frames
-    windows = tile(FRAMES, length, phase_of(SEED, STEPS - 1, length))
+    windows = tile(FRAMES, length, phase_of(seed, STEPS - 1, length))
     borders = {w.start for w in windows[1:]} | {w.stop for w in windows[:-1]}
     is_border = torch.tensor([frame in borders for frame in range(1, FRAMES)])
     found = (change[1:] - change[:-1]).flatten(1).norm(dim=1)
@@ -65,14 +67,13 @@ def jumps(backbone, phase_of):
 
 
 def test_borders_of_windows_do_not_stand_out_from_the_edit(backbone):
-    borders, inside = jumps(backbone, draw_phase)
-    assert borders.mean() <= 1.3 * inside.median()
-    assert borders.max() <= 1.1 * inside.max()
+    found = [jumps(backbone, draw_phase, seed) for seed in SEEDS]
+    assert fmean(float(borders.mean() / inside.mean()) for borders, inside in found) < 1.2
+    assert all(borders.max() < 1.25 * inside.max() for borders, inside in found)
 
 
 def test_borders_that_never_moved_would_stand_out(backbone, monkeypatch):
     """The measure sees a seam where there is one."""
     monkeypatch.setattr(loop, "draw_phase", lambda *_: 0)
-    borders, inside = jumps(backbone, loop.draw_phase)
-    assert borders.mean() > 1.5 * inside.median()
-    assert borders.max() > 1.1 * inside.max()
+    found = [jumps(backbone, loop.draw_phase, seed) for seed in SEEDS]
+    assert fmean(float(borders.mean() / inside.mean()) for borders, inside in found) > 1.3
