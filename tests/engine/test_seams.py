@@ -69,7 +69,7 @@ def jumps(backbone, phase_of, seed):
 def test_borders_of_windows_do_not_stand_out_from_the_edit(backbone):
     found = [jumps(backbone, draw_phase, seed) for seed in SEEDS]
     assert fmean(float(borders.mean() / inside.mean()) for borders, inside in found) < 1.2
-    assert all(borders.max() < 1.25 * inside.max() for borders, inside in found)
+    assert max(borders.max() for borders, _ in found) <= max(inside.max() for _, inside in found)
 
 
 def test_borders_that_never_moved_would_stand_out(backbone, monkeypatch):
