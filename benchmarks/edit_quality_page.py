@@ -13,6 +13,7 @@ from benchmarks.edit_quality_summary import (
     CLAIMS,
     SURE,
     Part,
+    Record,
     Records,
     Where,
     average,
@@ -46,22 +47,10 @@ def page(
         settings: Of every row.
         facts: Of the machine.
     """
-    any_row = records[rows[0].name]
-    edits = len({record["seed"] for record in any_row})
-    seeds = len({record["noise_seed"] for record in any_row})
-    scenes = dict.fromkeys(record["scene"] for record in any_row)
     lines = [
         "# The methods, measured",
         "",
-        "Written by `.venv/bin/python -m benchmarks.edit_quality`"
-        f" (torch {facts['torch']}; {facts['machine']}; {facts['minutes']} process minutes)",
-        f"on the backbone `{facts['backbone']}`.",
-        f"{edits} edits of colour, shape and background × {seeds} noise seeds of {facts['clips']}"
-        f" clips, 8 frames at 64 × 64; scenes: {'; '.join(scenes)}.",
-        "Every edit has an exact answer. Neither training nor any choice of settings has seen the",
-        "table's clips; the tuning clips are others. Means over edits; of the autoencoder's plain",
-        "decode, so that nothing is hidden by the composite, and of the product's output: steadied",
-        "over time and composited with the editor's mask, in every row.",
+        *_conditions(records[rows[0].name], facts),
         "",
         *_DEFINITIONS,
         "",
@@ -96,6 +85,23 @@ def page(
         *(f"{row.title}:\n\n![{row.title}](images/edit_quality_{row.name}.png)\n" for row in rows),
     ]
     return "\n".join(lines)
+
+
+def _conditions(any_row: Sequence[Record], facts: dict[str, Any]) -> list[str]:
+    edits = len({record["seed"] for record in any_row})
+    seeds = len({record["noise_seed"] for record in any_row})
+    scenes = dict.fromkeys(record["scene"] for record in any_row)
+    return [
+        "Written by `.venv/bin/python -m benchmarks.edit_quality`"
+        f" (torch {facts['torch']}; {facts['machine']}; {facts['minutes']} process minutes)",
+        f"on the backbone `{facts['backbone']}`.",
+        f"{edits} edits of colour, shape and background × {seeds} noise seeds of {facts['clips']}"
+        f" clips, 8 frames at 64 × 64; scenes: {'; '.join(scenes)}.",
+        "Every edit has an exact answer. Neither training nor any choice of settings has seen the",
+        "table's clips; the tuning clips are others. Means over edits; of the autoencoder's plain",
+        "decode, so that nothing is hidden by the composite, and of the product's output: steadied",
+        "over time and composited with the editor's mask, in every row.",
+    ]
 
 
 _DEFINITIONS = (
