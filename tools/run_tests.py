@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 from xml.etree import ElementTree  # our own pytest's report
 
 from engine.child_process import clean_environment, stop_process
@@ -30,62 +29,22 @@ from engine.graphics import has_nvidia_driver
 from tools.blender_runtime import (
     PYTHON_OF_SERIES,
     NotAvailableError,
+    Runtime,
     ensure_wheel,
     preferred_series,
 )
 from tools.development import ROOT, SetupError, ensure_developer_tools
+from tools.outcomes import RECORDS, Outcome, not_run, print_table, recorded
 
-RECORDS = ROOT / "build" / "tests"
 GUI_CHROOT = ROOT / "build" / "gui-chroot"
 LINTERS = {
     "ruff check": ["-m", "ruff", "check"],
     "ruff format": ["-m", "ruff", "format", "--check"],
     "pyright": ["-m", "pyright"],
 }
-SECONDS = {"lint": 300.0, "engine": 1100.0, "blender": 1200.0, "window": 900.0}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one suite.
-
-    Attributes:
-        name: As in the closing table.
-        status: `not run` when this machine lacks something.
-        passed: Number of tests, as the two after it.
-        failed: Errors count as failures.
-        skipped: A suite that was not run counts as one.
-        seconds: Wall clock.
-        reason: Why it failed as a whole, or was not run.
-        files: Fingerprint of the tree it ran on.
-    """
-
-    name: str
-    status: Literal["passed", "failed", "not run"]
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    seconds: float = 0.0
-    reason: str = ""
-    files: str = ""
-
-    def record(self) -> None:
-        """Keep it for `test-all` and `total`."""
-        RECORDS.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self), indent=1)
-        (RECORDS / f"{self.name.replace(' ', '-')}.json").write_text(text, encoding="utf-8")
-
-
-def not_run(name: str, reason: str) -> Outcome:
-    """A suite this machine cannot run."""
-    print(f"{name}: not run: {reason}", flush=True)
-    return Outcome(name, "not run", skipped=1, reason=reason)
-
-
-def recorded() -> list[Outcome]:
-    """Everything in build/tests, oldest first."""
-    files = sorted(RECORDS.glob("*.json"), key=lambda file: file.stat().st_mtime)
-    return [Outcome(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+SECONDS = {"lint": 300.0, "engine": 1500.0, "blender": 1500.0, "window": 900.0}
+SIDE_BY_SIDE = max(1, min(4, os.cpu_count() or 1))
+"""Processes at a time: each may take 2 GB, and a window or an engine of its own."""
 
 
 def fingerprint() -> str:
@@ -103,21 +62,32 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def run(command: list[str], variables: dict[str, str], seconds: float) -> tuple[int, float]:
-    """Exit status (124: took too long) and duration; the output goes straight to the screen."""
+def run(
+    command: list[str], variables: dict[str, str], seconds: float, log: IO[str] | None = None
+) -> tuple[int, float]:
+    """Exit status (124: took too long) and duration.
+
+    Args:
+        command: Program and arguments.
+        variables: Complete environment.
+        seconds: Most that it may take.
+        log: Where its output goes; None: straight to the screen.
+    """
     start = time.monotonic()
     process = subprocess.Popen(
         command,
         cwd=ROOT,
         env=variables | {"PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
         start_new_session=sys.platform != "win32",  # so that what a test started ends with it
         text=True,
     )
     try:
         status = process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
-        print(f"stopped after {seconds:g} seconds", flush=True)
+        print(f"stopped after {seconds:g} seconds", file=log, flush=True)
         status = 124
     finally:
         stop_process(process)
@@ -141,6 +111,7 @@ def run_pytest(
     *,
     limit: float,
     variables: dict[str, str] | None = None,
+    log: IO[str] | None = None,
 ) -> Outcome:
     """One pytest run, counted from its own report.
 
@@ -150,14 +121,15 @@ def run_pytest(
         arguments: Folders and options.
         limit: Seconds it may take.
         variables: Complete environment; None for this one without what would leak.
+        log: Where its output goes; None: straight to the screen.
     """
-    print(f"\n== {name}", flush=True)
+    print(f"\n== {name}", file=log, flush=True)
     RECORDS.mkdir(parents=True, exist_ok=True)
     report = RECORDS / f"{name.replace(' ', '-')}.xml"
     report.unlink(missing_ok=True)
     command = [str(python), "-B", "-m", "pytest", *arguments, f"--junitxml={report}"]
     tree = fingerprint()
-    status, seconds = run(command, variables or clean_environment(), limit)
+    status, seconds = run(command, variables or clean_environment(), limit, log)
     counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     if report.is_file():
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314 - ours
@@ -174,23 +146,40 @@ def run_pytest(
     return Outcome(name, kind, passed, failed, counts["skipped"], seconds, reason, tree)
 
 
-def run_blender(series: str, engine: Path) -> Outcome:
-    """tests/blender on the `bpy` wheel of one release series."""
-    name = f"blender {series}"
-    print(f"\n== {name}: finding or installing it", flush=True)
-    try:
-        runtime = ensure_wheel(series)
-    except NotAvailableError as error:
-        return not_run(name, str(error))
-    print(f"Blender {runtime.version} in {runtime.command[0]}", flush=True)
-    variables = runtime.env() | {"DELTA_STRIP_PYTHON": str(engine)}
-    return run_pytest(
-        name,
-        Path(runtime.command[0]),
-        ["tests/blender"],
-        limit=SECONDS["blender"],
-        variables=variables,
-    )
+def run_blenders(several: list[str], engine: Path) -> list[Outcome]:
+    """tests/blender on the `bpy` wheels of several series, some side by side.
+
+    They are found or installed one after the other; what each run printed comes as a whole.
+    """
+    outcomes: list[Outcome] = []
+    found: dict[str, Runtime] = {}
+    for series in several:
+        print(f"\n== blender {series}: finding or installing it", flush=True)
+        try:
+            found[series] = ensure_wheel(series)
+        except NotAvailableError as error:
+            outcomes.append(not_run(f"blender {series}", str(error)))
+
+    def run_one(series: str) -> tuple[Outcome, Path]:
+        runtime = found[series]
+        path = RECORDS / f"blender-{series}.log"
+        with path.open("w", encoding="utf-8") as log:
+            outcome = run_pytest(
+                f"blender {series}",
+                Path(runtime.command[0]),
+                ["tests/blender"],
+                limit=SECONDS["blender"],
+                variables=runtime.env() | {"DELTA_STRIP_PYTHON": str(engine)},
+                log=log,
+            )
+        return outcome, path
+
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for outcome, path in pool.map(run_one, found):
+            print(path.read_text(encoding="utf-8", errors="replace"), flush=True)
+            outcomes.append(outcome)
+    return outcomes
 
 
 def run_gpu(python: Path) -> Outcome:
@@ -225,7 +214,9 @@ def lint(python: Path) -> list[Outcome]:
 def test(python: Path) -> list[Outcome]:
     """What a developer runs before a commit."""
     outcomes = lint(python)
+    # One file's tests stay together: they share models and clips.
     folders = ["tests/unit", "tests/engine", "-m", "not gpu"]
+    folders += ["-n", str(SIDE_BY_SIDE), "--dist", "loadfile"]
     outcomes.append(run_pytest("unit and engine", python, folders, limit=SECONDS["engine"]))
     outcomes.append(run_gpu(python))
     try:
@@ -233,13 +224,13 @@ def test(python: Path) -> list[Outcome]:
     except NotAvailableError as error:
         outcomes.append(not_run("blender", str(error)))
     else:
-        outcomes.append(run_blender(series, python))
+        outcomes += run_blenders([series], python)
     return outcomes
 
 
 def test_all(python: Path) -> list[Outcome]:
     """Every Blender and the window, less what `test` has just shown on the very same files."""
-    outcomes = []
+    outcomes, wanted = [], []
     tree = fingerprint()
     known = {outcome.name: outcome for outcome in recorded() if tree and outcome.files == tree}
     for series in PYTHON_OF_SERIES:
@@ -248,24 +239,9 @@ def test_all(python: Path) -> list[Outcome]:
             print(f"\n== {done.name}: passed in `make test` on the same files", flush=True)
             outcomes.append(done)
         else:
-            outcomes.append(run_blender(series, python))
-    return [*outcomes, run_window(python)]
-
-
-def print_table(outcomes: list[Outcome]) -> bool:
-    """The closing table and the total; returns whether nothing failed."""
-    print(f"\n{'suite':<18} {'result':<8} {'passed':>6} {'failed':>6} {'skipped':>7} {'time':>7}")
-    for outcome in outcomes:
-        print(
-            f"{outcome.name:<18} {outcome.status:<8} {outcome.passed:>6} {outcome.failed:>6} "
-            f"{outcome.skipped:>7} {outcome.seconds:>5.0f} s  {outcome.reason}".rstrip()
-        )
-    passed, failed, skipped = (
-        sum(getattr(outcome, name) for outcome in outcomes)
-        for name in ("passed", "failed", "skipped")
-    )
-    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
-    return failed == 0 and passed > 0
+            wanted.append(series)
+    # The window alone: it measures how smoothly it runs.
+    return [*outcomes, *run_blenders(wanted, python), run_window(python)]
 
 
 def main(arguments: list[str]) -> int:

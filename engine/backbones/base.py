@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..registry import BackboneCard
+from .parallel import Threads
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Backbone(ABC):
         card: Its description.
         device: Where its arithmetic runs.
         checkpointing: Whether a pass with a graph keeps less and its backward pass works more.
+        threads: Make calls side by side; more than one of them only on a CPU.
         alphas_cumprod: ᾱ_t of the noise schedule, `(timesteps,)`, float64 on the CPU.
         latent_factor: Pixels per latent, in each direction.
         latent_channels: Numbers of a latent.
@@ -64,6 +66,7 @@ class Backbone(ABC):
     card: BackboneCard
     device: torch.device
     checkpointing: bool
+    threads: Threads = Threads()
     alphas_cumprod: Tensor
     latent_factor: int
     latent_channels: int

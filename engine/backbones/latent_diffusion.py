@@ -24,6 +24,7 @@ from .base import Backbone, Fusion, Recording
 from .checkpointing import checkpointed_blocks
 from .diffusers_folder import load_part, load_scheduler
 from .memory import ALL_ON_DEVICE, MemoryUse
+from .parallel import OwnModules
 
 
 class LatentDiffusion(Backbone):
@@ -57,7 +58,7 @@ class LatentDiffusion(Backbone):
         self.card = card
         self.device = device
         folder = card.folder
-        self.unet = load_part(self.unet_class, folder, "unet", torch_dtype=dtype)
+        unet = load_part(self.unet_class, folder, "unet", torch_dtype=dtype)
         # The autoencoder and the text encoder always run in float32: they are a small part of the
         # work, and half precision in the decoder is visible as banding.
         self._vae = load_part(AutoencoderKL, folder, "vae", torch_dtype=torch.float32)
@@ -65,12 +66,13 @@ class LatentDiffusion(Backbone):
         self._tokenizer = CLIPTokenizer.from_pretrained(
             folder, subfolder="tokenizer", local_files_only=True
         )
-        for model in (self.unet, self._vae, self._text_encoder):
+        for model in (unet, self._vae, self._text_encoder):
             # eval(): the temporal convolutions have dropout, which would make equal branches
             # differ.
             model.eval().requires_grad_(False)
             if not memory.rests_parts:
                 model.to(device)
+        self._unets = OwnModules(unet)
         self._memory = memory
         self._at_work: Any = None
         self.token_limit = int(self._tokenizer.model_max_length)
@@ -80,6 +82,11 @@ class LatentDiffusion(Backbone):
         self.scaling_factor = float(self._vae.config["scaling_factor"])
         self.latent_channels = int(self._vae.config["latent_channels"])
         self.latent_factor = 2 ** (len(self._vae.config["block_out_channels"]) - 1)
+
+    @property
+    def unet(self) -> Any:
+        """The U-Net; in a thread of `threads` that thread's own modules over the same weights."""
+        return self._unets.get()
 
     def token_count(self, prompt: str) -> int:
         """See `Backbone.token_count`."""

@@ -11,6 +11,7 @@ frame), so the whole state is z, z̄, k and a few numbers (`EditState`).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -175,9 +176,10 @@ class Edit:
             # Not `most_steps`: what is kept for the next edit must not depend on the strength.
             steps=settings.steps,
         )
-        average = WindowAverage(state.z_target)
         length = self._backbone.card.window_frames
-        for window in tile(len(clip.mask), length, draw_phase(self._seed, step, length)):
+        windows = tile(len(clip.mask), length, draw_phase(self._seed, step, length))
+
+        def of_window(window: range) -> Tensor:
             self._check()
             window_step = self._window_step(window, state.z_target, step, timestep)
             reference = None
@@ -189,7 +191,11 @@ class Edit:
                     step=step,
                     frame=window.start,
                 )
-            gradient = self._guidance.gradient(window_step, state.term_weights, reference)
+            return self._guidance.gradient(window_step, state.term_weights, reference)
+
+        average = WindowAverage(state.z_target)
+        gradients = self._backbone.threads.map(of_window, windows)
+        for window, gradient in zip(windows, gradients, strict=True):
             average.add(window, gradient)
         return average.mean()
 
@@ -208,11 +214,15 @@ class Edit:
         return _typical_size(self._first_gradients())
 
     def _first_gradients(self) -> Iterator[Tensor]:
-        for window in self._probes.windows:
-            for number, timestep in enumerate(self._probes.timesteps):
-                self._check()
-                step = self._window_step(window, self._clip.z_source, -1 - number, timestep)
-                yield self._guidance.gradient(step, NO_WEIGHTS)
+        def first(place: tuple[range, int]) -> Tensor:
+            self._check()
+            window, number = place
+            timestep = self._probes.timesteps[number]
+            step = self._window_step(window, self._clip.z_source, -1 - number, timestep)
+            return self._guidance.gradient(step, NO_WEIGHTS)
+
+        places = itertools.product(self._probes.windows, range(len(self._probes.timesteps)))
+        return self._backbone.threads.map(first, places)
 
     def _checked(self, steps: Iterable[WindowStep]) -> Iterator[WindowStep]:
         """The steps, with a chance to cancel before each."""
@@ -225,20 +235,22 @@ class Edit:
 
         At the source itself the similarity terms have nothing to pull at yet.
         """
-        probes = []
         timesteps = self._probes.timesteps
-        for window in self._probes.windows:
+
+        def of_window(window: range) -> list[WindowStep]:
             z_target = self._clip.z_source.clone()
             rows = slice(window.start, window.stop)
             for number, timestep in enumerate(timesteps):
                 self._check()
                 step = self._window_step(window, z_target, CALIBRATION_STEP - number, timestep)
                 z_target[rows] -= effective_step * self._guidance.gradient(step, NO_WEIGHTS)
-            probes += [
+            return [
                 self._window_step(window, z_target, CALIBRATION_STEP - number, timestep)
                 for number, timestep in enumerate(timesteps)
             ]
-        return probes
+
+        probes = self._backbone.threads.map(of_window, self._probes.windows)
+        return list(itertools.chain.from_iterable(probes))
 
     def _noise(self, window: range, step: int) -> Tensor:
         media_frames: Sequence[int] = [self._clip.media_frames[i] for i in window]

@@ -78,9 +78,14 @@ def decoded_pairs(
         z_target: Edited latents, same shape.
         size: The working size the latents belong to.
     """
-    for target, source in zip(z_target.split(1), z_source.split(1), strict=True):
+
+    def decoded(pair: tuple[Tensor, Tensor]) -> DecodedPair:
         # Two calls of one shape: equal latents decode to equal pixels.
-        yield size.crop(backbone.decode(target)).cpu(), size.crop(backbone.decode(source)).cpu()
+        target, source = (size.crop(backbone.decode(latents)).cpu() for latents in pair)
+        return target, source
+
+    pairs = zip(z_target.split(1), z_source.split(1), strict=True)
+    return backbone.threads.map(decoded, pairs)
 
 
 def edited_picture(frame: SourceFrame, pair: DecodedPair) -> NDArray[np.uint8]:

@@ -14,7 +14,10 @@ is complete when the model prefers the target as much as it preferred the source
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -64,29 +67,31 @@ class Probes:
         touched = [w for w in windows if bool(mask[w.start : w.stop].any())]
         self.windows = spread(touched or windows, PROBE_WINDOWS)
 
-    @torch.no_grad()
     def preference(self, latents: Tensor) -> float:
         """P(z) of latents `(frames, channels, h, w)`; the same latents give the same number.
 
         Above zero when the target prompt explains the clip better.
         """
-        preference = 0.0
-        for number, timestep in enumerate(self.timesteps):
-            alpha_t, _ = self._backbone.alpha_sigma(timestep)
-            for window in self.windows:
-                self._check()
-                rows = slice(window.start, window.stop)
-                noise = frame_noise(
-                    self._seed,
-                    -1 - number,
-                    [self._media_frames[i] for i in window],
-                    (latents.shape[1], latents.shape[2], latents.shape[3]),
-                ).to(latents)
-                z_t = self._backbone.add_noise(latents[rows], noise, timestep)
-                source_pred, target_pred = self._backbone.noise_pred(
-                    torch.stack([z_t, z_t]), timestep, self._embeddings
-                )
-                mask = self._mask[rows]
-                gain = (source_pred - noise) ** 2 - (target_pred - noise) ** 2
-                preference += float((gain * mask).sum(dtype=torch.float64)) / alpha_t**2
-        return preference
+        places = itertools.product(range(len(self.timesteps)), self.windows)
+        of_places = self._backbone.threads.map(partial(self._preference_at, latents), places)
+        return math.fsum(of_places)
+
+    @torch.no_grad()
+    def _preference_at(self, latents: Tensor, place: tuple[int, range]) -> float:
+        """One noise level's and one window's part of P(z)."""
+        self._check()
+        number, window = place
+        timestep, rows = self.timesteps[number], slice(window.start, window.stop)
+        alpha_t, _ = self._backbone.alpha_sigma(timestep)
+        noise = frame_noise(
+            self._seed,
+            -1 - number,
+            [self._media_frames[i] for i in window],
+            (latents.shape[1], latents.shape[2], latents.shape[3]),
+        ).to(latents)
+        z_t = self._backbone.add_noise(latents[rows], noise, timestep)
+        source_pred, target_pred = self._backbone.noise_pred(
+            torch.stack([z_t, z_t]), timestep, self._embeddings
+        )
+        gain = (source_pred - noise) ** 2 - (target_pred - noise) ** 2
+        return float((gain * self._mask[rows]).sum(dtype=torch.float64)) / alpha_t**2

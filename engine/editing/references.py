@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ class References:
         self._size = _size_of(self._folder)
         self._is_full = False
         self.read_count = 0
+        self._keeping = threading.Lock()
         if not self._make_room(0):  # the limit was lowered
             shutil.rmtree(self._folder, ignore_errors=True)
             self._size = 0
@@ -98,12 +100,13 @@ class References:
         path = self._folder / f"{step:05d}-{frame:06d}.safetensors"
         known = _read(path, window_step.z_source.device)
         reference = guidance.reference(window_step, weights, known)
-        if reference.keys() <= known.keys():
-            self.read_count += bool(known)
-        elif not self._is_full:
-            chosen = self._that_fit(reference, window_step.z_source.nbytes)
-            if chosen.keys() - known.keys():
-                self._write(path, chosen)
+        with self._keeping:  # several windows are looked at at a time
+            if reference.keys() <= known.keys():
+                self.read_count += bool(known)
+            elif not self._is_full:
+                chosen = self._that_fit(reference, window_step.z_source.nbytes)
+                if chosen.keys() - known.keys():
+                    self._write(path, chosen)
         return reference
 
     def _write(self, path: Path, tensors: Reference) -> None:

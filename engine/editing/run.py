@@ -22,6 +22,7 @@ from ..backbones.loading import (
     image_backbone_for,
     is_out_of_memory,
 )
+from ..backbones.parallel import Threads, split_threads
 from ..errors import CancelledError
 from ..job import EditJob
 from ..protocol import StageName
@@ -72,7 +73,6 @@ def run_job(
         EngineError: see engine/errors.py.
     """
     job = job_store.load(job_dir)
-    torch.set_num_threads(job.threads)
     run = _Run(job, job_dir, reporter, backbones or LoadedBackbones(), store)
     try:
         return run.execute(scale=1.0)
@@ -124,6 +124,7 @@ class _Run:
         """All stages; `scale` shrinks the working area."""
         with self._stage("loading"):
             backbone = self.backbones.get(self.card, device=self.device, dtype=self.dtype)
+            self._share_threads(backbone)
         with self._stage("encoding"):
             clip, size, middle = encode_clip(
                 self.job,
@@ -154,6 +155,14 @@ class _Run:
         start = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - start, 3)
+
+    def _share_threads(self, backbone: Backbone) -> None:
+        """Give the job's threads to windows side by side, where there are several on a CPU."""
+        windows = len(tile(self.job.frame_count, self.card.window_frames, 0))
+        calls = windows if self.device.type == "cpu" else 1
+        at_a_time, for_each = split_threads(self.job.threads, calls)
+        torch.set_num_threads(for_each)
+        backbone.threads = Threads(at_a_time)
 
     def _optimise(
         self, backbone: Backbone, clip: Clip, working: tuple[int, int], preview: Preview
@@ -280,7 +289,7 @@ class _Run:
             "machine": {
                 "device": str(self.device),
                 "precision": str(self.dtype).removeprefix("torch."),
-                "threads": torch.get_num_threads(),
+                "threads": self.job.threads,
                 "cpu_capability": torch.backends.cpu.get_cpu_capability(),
                 "platform": platform.platform(),
                 "python": platform.python_version(),

@@ -106,7 +106,7 @@ class DreamMotion(DeltaDenoising):
         shares = (self._own.spatial_share, self._own.temporal_share)
         if shares == (0.0, 0.0):
             return shares
-        norms = [self.term_norms(step) for step in steps]
+        norms = self._backbone.threads.map(self.term_norms, steps)
         delta, *terms = (sum(values) for values in zip(*norms, strict=True))
         pairs = zip(shares, terms, strict=True)
         return tuple(

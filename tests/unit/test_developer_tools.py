@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from engine.child_process import clean_environment
-from tools import development, make_demo, run_tests
+from tools import development, make_demo, outcomes, run_tests
 from tools.progress import Progress
 
 
 @pytest.fixture(autouse=True)
 def records(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_tests, "RECORDS", tmp_path / "build" / "tests")
+    for module in (run_tests, outcomes):
+        monkeypatch.setattr(module, "RECORDS", tmp_path / "build" / "tests")
     monkeypatch.setattr(run_tests, "ROOT", tmp_path)
     monkeypatch.setattr(run_tests, "fingerprint", lambda: "tree")
     return tmp_path / "build" / "tests"
@@ -76,15 +78,48 @@ def test_test_all_does_not_repeat_what_test_has_passed_on_the_same_files(monkeyp
     run_tests.Outcome("blender 5.0", "passed", passed=9, files="another tree").record()
     ran = []
 
-    def run_blender(series, _engine):
-        ran.append(series)
-        return run_tests.Outcome(f"blender {series}", "passed", passed=1)
+    def run_blenders(several, _engine):
+        ran.extend(several)
+        return [run_tests.Outcome(f"blender {series}", "passed", passed=1) for series in several]
 
-    monkeypatch.setattr(run_tests, "run_blender", run_blender)
+    monkeypatch.setattr(run_tests, "run_blenders", run_blenders)
     monkeypatch.setattr(run_tests, "run_window", lambda _: run_tests.not_run("window", "no root"))
-    outcomes = run_tests.test_all(Path(sys.executable))
+    found = run_tests.test_all(Path(sys.executable))
     assert ran == ["4.2", "5.0", "5.2"]
-    assert [outcome.passed for outcome in outcomes] == [1, 9, 1, 1, 0]
+    assert [(outcome.name[-3:], outcome.passed) for outcome in found] == [
+        *[("4.5", 9), ("4.2", 1), ("5.0", 1), ("5.2", 1)],
+        ("dow", 0),
+    ]
+
+
+def test_several_blenders_run_side_by_side_and_each_is_told_as_a_whole(
+    tmp_path, monkeypatch, capsys
+):
+    both = threading.Barrier(2)
+
+    def ensure_wheel(series):
+        if series == "5.2":
+            raise run_tests.NotAvailableError("there is no Python 3.13")
+        return run_tests.Runtime("bpy", series, [sys.executable])
+
+    def run_pytest(name, _python, _arguments, *, log, **_):
+        both.wait(timeout=30)
+        print(f"begin {name}", file=log)
+        time.sleep(0.1)
+        print(f"end {name}", file=log)
+        return run_tests.Outcome(name, "passed", passed=1)
+
+    monkeypatch.setattr(run_tests, "SIDE_BY_SIDE", 2)
+    monkeypatch.setattr(run_tests, "ensure_wheel", ensure_wheel)
+    monkeypatch.setattr(run_tests, "run_pytest", run_pytest)
+    found = run_tests.run_blenders(["4.2", "5.2", "5.0"], Path(sys.executable))
+    assert {outcome.name: outcome.status for outcome in found} == {
+        "blender 5.2": "not run",
+        "blender 4.2": "passed",
+        "blender 5.0": "passed",
+    }
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("b", "e"))]
+    assert told[-4:] == [f"{w} blender {s}" for s in ("4.2", "5.0") for w in ("begin", "end")]
 
 
 def test_the_bar_ends_full_and_tells_stage_note_and_time_left():
