@@ -16,6 +16,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .engine.errors import EnvironmentSetupError
 from .engine.job import Device
+from .engine.request import default_threads
 from .engine.worker_options import Memory, WorkerOptions
 
 PYTHON_VARIABLE = "DELTA_STRIP_PYTHON"
@@ -104,7 +105,8 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
     threads: IntProperty(
         name="Threads",
         description="Processor threads of the engine; part of what makes a result repeatable. "
-        "0: half of the processor's, so that Blender stays quick",
+        "0: half of the processor's, so that Blender stays quick; all of them where it has no "
+        "window",
         default=0,
         min=0,
         max=256,
@@ -283,7 +285,9 @@ def engine_device() -> Device:
 
 def engine_threads() -> int:
     """Processor threads a job is given."""
-    return get_preferences().threads or max(1, (os.cpu_count() or 2) // 2)
+    if chosen := get_preferences().threads:
+        return chosen
+    return default_threads() if bpy.app.background else max(1, (os.cpu_count() or 2) // 2)
 
 
 def worker_options() -> WorkerOptions:

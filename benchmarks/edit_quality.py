@@ -18,7 +18,6 @@ a larger batch is no faster.
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -50,6 +49,8 @@ from benchmarks.edit_quality_rows import (
 from benchmarks.edit_quality_store import RowFile, weights_of
 from benchmarks.edit_quality_summary import Record
 from benchmarks.edit_quality_tuning import tuning_page
+from benchmarks.machine import cpu_name
+from benchmarks.shared_references import SharedReferences
 from demo.grammar import caption
 from engine.backbones.base import Backbone
 from engine.backbones.loading import LoadedBackbones, image_backbone_for, load_backbone
@@ -95,13 +96,14 @@ def measure(plan: Plan) -> dict[str, list[Record]]:
         row.name: RowFile(plan.folder / f"{row.name}.jsonl", row.identity(card))
         for row in plan.rows
     }
+    # All rows of an edit in one go, because they share their source branches.
     jobs = {
-        (row, place): tuple(s for s in plan.noise_seeds if not files[row.name].has(place.seed, s))
-        for row in plan.rows
+        (place, seed): [row for row in plan.rows if not files[row.name].has(place.seed, seed)]
+        for seed in plan.noise_seeds
         for place in plan.edits
     }
-    shown = [place.seed for place in plan.edits[:SHEET_EDITS]]
-    costs = {job: _COSTS[job[0].method] * len(seeds) for job, seeds in jobs.items()}
+    costs = {job: sum(_COSTS[row.method] for row in rows) for job, rows in jobs.items()}
+    shown = [(place.seed, plan.noise_seeds[0]) for place in plan.edits[:SHEET_EDITS]]
     pool = ProcessPoolExecutor(plan.processes, mp_context=get_context("spawn"))
     bar = tqdm(
         total=sum(costs.values()),
@@ -109,18 +111,16 @@ def measure(plan: Plan) -> dict[str, list[Record]]:
     )
     try:
         futures = {
-            pool.submit(_run, plan.backbone, *job, seeds): job
-            for job, seeds in jobs.items()
-            if seeds
+            pool.submit(_run, plan.backbone, *job, rows): job for job, rows in jobs.items() if rows
         }
         for future in as_completed(futures):
-            row, place = futures[future]
-            records, strip = future.result()
-            if place.seed in shown:
-                iio.imwrite(plan.folder / f"{row.name}-{place.seed}.png", strip)
-            files[row.name].append(records)
-            bar.set_description(row.name)
-            bar.update(costs[row, place])
+            place, seed = futures[future]
+            for name, (record, strip) in future.result().items():
+                if (place.seed, seed) in shown:
+                    iio.imwrite(plan.folder / f"{name}-{place.seed}.png", strip)
+                files[name].append(record)
+            bar.set_description(f"{place.kind}, {place.scene}")
+            bar.update(costs[place, seed])
     finally:
         bar.close()
         pool.shutdown(cancel_futures=True)
@@ -141,19 +141,24 @@ def _image_model(name: str) -> Backbone:
     return image_backbone_for(_loaded(name), "", loaded, device=_CPU, dtype=torch.float32)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _subject(name: str, place: Place) -> Subject:
     return subject(_loaded(name), place.case())
 
 
 def _run(
-    name: str, row: Row, place: Place, noise_seeds: Sequence[int]
-) -> tuple[list[Record], Levels]:
-    """A row on one edit: a line per noise seed, and a strip of pictures of the first."""
-    backbone = _loaded(name)
-    image = _image_model(name) if needs_image(row, backbone) else None
-    found = [run_edit(backbone, image, row, place, _subject(name, place), s) for s in noise_seeds]
-    return [record for record, _ in found], found[0][1]
+    name: str, place: Place, seed: int, rows: Sequence[Row]
+) -> dict[str, tuple[Record, Levels]]:
+    """Rows on one edit with one noise seed: of each its line and a strip of pictures."""
+    backbone, given = _loaded(name), _subject(name, place)
+    shared: dict[str, SharedReferences] = {}
+    found = {}
+    for row in rows:
+        image = _image_model(name) if needs_image(row, backbone) else None
+        key = row.source_branch(backbone.card, place.kind)
+        references = shared.setdefault(key, SharedReferences()) if key else None
+        found[row.name] = run_edit(backbone, image, row, place, given, seed, references)
+    return found
 
 
 def needs_image(row: Row, backbone: Backbone) -> bool:
@@ -162,16 +167,25 @@ def needs_image(row: Row, backbone: Backbone) -> bool:
 
 
 def run_edit(
-    backbone: Backbone, image: Backbone | None, row: Row, place: Place, given: Subject, seed: int
+    backbone: Backbone,
+    image: Backbone | None,
+    row: Row,
+    place: Place,
+    given: Subject,
+    seed: int,
+    references: SharedReferences | None = None,
 ) -> tuple[Record, Levels]:
     """One row on one edit with one noise seed; also source, plain decode, product, truth in a row.
 
     First and last frame of each, `(h, 8 · w, 3)`.
     """
     settings = row.settings(backbone.card, place.kind)
+    saved = references.saved_seconds if references else 0.0
     start = time.monotonic()
-    latents, about = _edited(backbone, image, row, given, seed)
+    latents, about = _edited(backbone, image, row, given, seed, references)
     seconds = time.monotonic() - start
+    if references:  # as if no other row had looked at the source before
+        seconds += references.saved_seconds - saved
     plain, product = outputs(backbone, given, latents, settings.smoothing_frames)
     record = {
         "kind": place.kind,
@@ -190,7 +204,12 @@ def run_edit(
 
 
 def _edited(
-    backbone: Backbone, image: Backbone | None, row: Row, given: Subject, seed: int
+    backbone: Backbone,
+    image: Backbone | None,
+    row: Row,
+    given: Subject,
+    seed: int,
+    references: SharedReferences | None,
 ) -> tuple[Tensor, dict[str, Any]]:
     """A row's latents for an edit; steps done, and how far the model found the edit to be."""
     settings, z_source = row.settings(backbone.card, given.case.kind), given.z_source
@@ -216,6 +235,7 @@ def _edited(
         seed=seed,
         method=row.method,
         image_backbone=image,
+        references=references,
     )
     state = optimise(edit)
     return state.z_average, {"steps": state.step, "progress": round(state.progress, 3)}
@@ -271,14 +291,6 @@ def main() -> None:
     if given.tuning and given.rows is None and given.edits is None:
         text = tuning_page(plan.rows, records, facts)
         (ROOT / "docs" / "edit_quality_tuning.md").write_text(text, encoding="utf-8")
-
-
-def cpu_name() -> str:
-    """The processor, as Linux names it; elsewhere its architecture."""
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} × {names[0]}" if names else platform.machine()
 
 
 if __name__ == "__main__":

@@ -120,7 +120,8 @@ _DEFINITIONS = (
     "  exact answer's motion and in units of its light; an incomplete or constant wrong colour",
     "  does not flicker",
     "- **saturation**: above the exact answer's",
-    "- **steps**, **seconds**: until the stopping rule, with two such processes at a time",
+    "- **steps**, **seconds**: until the stopping rule, two such processes at a time. Rows that",
+    "  look at the source alike share that work here; each is given the whole time of it",
 )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +66,11 @@ class RowFile:
         """Whether this edit is done."""
         return (seed, noise_seed) in self.records
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Keep finished edits, in the file too."""
+    def append(self, record: Record) -> None:
+        """Keep a finished edit, in the file too."""
         with self._path.open("a", encoding="utf-8") as stream:
-            for record in records:
-                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-                self._keep(record)
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._keep(record)
 
     def _keep(self, record: Record) -> None:
         self.records[record["seed"], record["noise_seed"]] = record

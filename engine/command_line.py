@@ -117,7 +117,7 @@ _OPTIONS: dict[str, _Option] = {
         "DIR", "keep here what another target prompt on this clip can use again", _text
     ),
     "references_mb": _Option("N", "most that this folder may take, in MB", _whole),
-    "threads": _Option("N", "CPU threads; another number gives slightly other pixels", _whole),
+    "threads": _Option("N", "CPU threads; another number may give slightly other pixels", _whole),
 }
 _FLAGS = {
     "invert_mask": "swap what may change and what stays",

@@ -7,6 +7,7 @@ turns a request into a complete `EditJob`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,17 @@ from typing import Any, Literal
 
 from .job import Device, Method, Precision
 from .presets import Preset
+
+MOST_THREADS = 8
+"""More CPU threads than this are seldom faster: a clip has few windows, and their calls are small.
+"""
+
+
+def default_threads() -> int:
+    """The CPU cores this process may use, at most `MOST_THREADS`."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    return min(MOST_THREADS, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from ..guidance.methods import make_guidance
 from ..guidance.randomness import draw_phase, draw_timestep, frame_noise
 from ..job import EditSettings, Method
 from .probe import Probes
-from .references import References
+from .references import KeepsReferences
 from .state import Clip, EditState
 from .windows import WindowAverage, tile
 
@@ -76,7 +76,7 @@ class Edit:
         seed: int,
         method: Method = "dds",
         image_backbone: Backbone | None = None,
-        references: References | None = None,
+        references: KeepsReferences | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._backbone = backbone

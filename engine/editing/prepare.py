@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -14,15 +13,12 @@ from ..errors import InvalidJobError, MediaError
 from ..job import EditJob, EditSettings, Mask, Media, with_settings
 from ..presets import at_preset
 from ..registry import BackboneCard, find_backbone, installed_backbones
-from ..request import EditRequest
+from ..request import EditRequest, default_threads
 from ..video.clip import ClipInfo
 from ..video.geometry import working_size
 from ..video.images import IMAGE_SUFFIXES, probe_images
 from ..video.masks import mask_coverage
 from ..video.movies import probe_movie
-
-MOST_THREADS = 8
-"""More CPU threads than this make the small forwards of a window no faster."""
 
 _BOX = re.compile(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*")
 
@@ -71,13 +67,6 @@ def make_job(request: EditRequest) -> EditJob:
     mask = _mask(request, info, first, last) if request.mask else None
     fps = (info.fps.numerator, info.fps.denominator)
     return replace(draft, source=source, fps=fps, mask=mask)
-
-
-def default_threads() -> int:
-    """The CPU cores this process may use, at most `MOST_THREADS`."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(MOST_THREADS, len(os.sched_getaffinity(0)))
-    return min(MOST_THREADS, os.cpu_count() or 1)
 
 
 def _settings(recommended: EditSettings, changes: Mapping[str, Any]) -> EditSettings:

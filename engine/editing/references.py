@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,6 +29,22 @@ from .. import job_store
 from ..atomic_file import write_atomic
 from ..errors import StorageError
 from ..guidance.base import Guidance, Reference, WindowStep
+
+
+class KeepsReferences(Protocol):
+    """What the loop asks of whoever keeps references."""
+
+    def get(
+        self,
+        guidance: Guidance,
+        window_step: WindowStep,
+        weights: tuple[float, ...],
+        *,
+        step: int,
+        frame: int,
+    ) -> Reference:
+        """The reference of a window at a step; see `References.get`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from benchmarks.edit_quality_rows import (
 )
 from benchmarks.edit_quality_store import RowFile
 from benchmarks.edit_quality_summary import CLAIMS, Claim, average, difference
+from benchmarks.shared_references import SharedReferences
 from demo.training.clips import FIRST_SEED
 from demo.training.sheets import SHEET_SEED
 from demo.world import render, render_backgrounds
@@ -181,6 +183,61 @@ def test_the_row_without_an_edit_changes_nothing(demo_card):
     assert np.array_equal(pictures[1], pictures[5])
 
 
+def test_rows_that_share_the_source_branch_get_the_same_pixels_and_their_whole_time(demo_card):
+    place, backbone = table_edits()[0], Reader()
+    backbone.card = dataclasses.replace(demo_card, window_frames=8)
+    given = subject(backbone, place.case())
+    shared = SharedReferences()
+    rows = [
+        dataclasses.replace(BY_NAME[name], changes=BY_NAME[name].changes | FEW)
+        for name in ("assd_sliding", "assd_fusion", "assd_sliding")
+    ]
+    assert len({row.source_branch(demo_card, place.kind) for row in rows}) == 1
+    saved = []
+    for row in rows:
+        alone, _ = run_edit(backbone, None, row, place, given, 0)
+        found, _ = run_edit(backbone, None, row, place, given, 0, shared)
+        assert {**found, "seconds": 0} == {**alone, "seconds": 0}
+        saved.append(shared.saved_seconds)
+    assert saved[:2] == [0, 0]  # fusion needs keys, which sliding has not looked for
+    assert saved[2] > 0
+    assert BY_NAME["dds"].source_branch(demo_card, "color") == BY_NAME["dds_mask"].source_branch(
+        demo_card, "color"
+    )
+    assert BY_NAME["dds"].source_branch(demo_card, "color") != BY_NAME["dds"].source_branch(
+        demo_card, "shape"
+    )
+    for name in ("sds", "sdedit_40", "identity"):
+        assert BY_NAME[name].source_branch(demo_card, "color") == ""
+
+
+def test_a_shared_source_branch_is_made_once_and_its_time_is_told_each_time():
+    class Slow:
+        def __init__(self, *names):
+            self.names, self.made = names, []
+
+        def reference(self, _step, _weights, known):
+            if all(name in known for name in self.names):
+                return {name: known[name] for name in self.names}
+            time.sleep(0.02)
+            self.made.append(set(self.names) - set(known))
+            return {name: torch.zeros(1) for name in self.names}
+
+    shared, small, large = SharedReferences(), Slow("a"), Slow("a", "b")
+    shared.get(small, None, (), step=0, frame=0)
+    assert shared.saved_seconds == 0
+    shared.get(small, None, (), step=0, frame=0)
+    once = shared.saved_seconds
+    assert once >= 0.02
+    shared.get(large, None, (), step=0, frame=0)  # one look more makes both
+    assert shared.saved_seconds == once
+    shared.get(large, None, (), step=0, frame=0)
+    assert 0.02 <= shared.saved_seconds - once < 0.04 + once
+    shared.get(small, None, (), step=1, frame=0)
+    assert small.made == [{"a"}, {"a"}]
+    assert large.made == [{"b"}]
+
+
 def without_seconds(records):
     return {
         name: [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
@@ -239,7 +296,7 @@ def test_a_tiny_table_is_resumed_row_by_row_and_edit_by_edit(tiny, tmp_path, mon
 
 def test_figures_of_other_settings_are_not_mixed_in(tmp_path):
     path = tmp_path / "dds.jsonl"
-    RowFile(path, {"steps": 28}).append([{"seed": 1, "noise_seed": 0}])
+    RowFile(path, {"steps": 28}).append({"seed": 1, "noise_seed": 0})
     assert RowFile(path, {"steps": 28}).has(1, 0)
     assert not RowFile(path, {"steps": 28}).has(1, 1)
     with pytest.raises(ValueError, match="other settings or weights"):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.editing.prepare import MOST_THREADS, default_threads, make_job
+from engine.editing.prepare import make_job
 from engine.errors import BackboneError, InvalidJobError, MaskError, MediaError
 from engine.job import parse_job
 from engine.presets import at_preset
 from engine.registry import find_backbone
-from engine.request import EditRequest
+from engine.request import MOST_THREADS, EditRequest, default_threads
 from engine.schema import dumps
 from engine.video.writing import MovieWriter
 
