@@ -105,8 +105,7 @@ class DELTA_STRIP_preferences(bpy.types.AddonPreferences):
     threads: IntProperty(
         name="Threads",
         description="Processor threads of the engine; part of what makes a result repeatable. "
-        "0: half of the processor's, so that Blender stays quick; all of them where it has no "
-        "window",
+        "0: half of the processor's beside a window, so that it stays quick, else all",
         default=0,
         min=0,
         max=256,
@@ -285,9 +284,7 @@ def engine_device() -> Device:
 
 def engine_threads() -> int:
     """Processor threads a job is given."""
-    if chosen := get_preferences().threads:
-        return chosen
-    return default_threads() if bpy.app.background else max(1, (os.cpu_count() or 2) // 2)
+    return get_preferences().threads or default_threads(is_beside_window=not bpy.app.background)
 
 
 def worker_options() -> WorkerOptions:

@@ -21,11 +21,15 @@ MOST_THREADS = 8
 """
 
 
-def default_threads() -> int:
-    """The CPU cores this process may use, at most `MOST_THREADS`."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(MOST_THREADS, len(os.sched_getaffinity(0)))
-    return min(MOST_THREADS, os.cpu_count() or 1)
+def default_threads(*, is_beside_window: bool = False) -> int:
+    """The CPU cores this process may use, at most `MOST_THREADS`.
+
+    Args:
+        is_beside_window: Only half of them, so that a window stays quick.
+    """
+    is_told = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if is_told else os.cpu_count() or 1
+    return min(MOST_THREADS, max(1, cores // 2) if is_beside_window else cores)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine import request
 from engine.editing.prepare import make_job
 from engine.errors import BackboneError, InvalidJobError, MaskError, MediaError
 from engine.job import parse_job
@@ -202,3 +203,12 @@ def test_a_mask_of_another_shape_is_refused(clip, tmp_path):
 def test_a_missing_mask_is_refused(clip):
     with pytest.raises(MediaError, match=r"nowhere\.png does not exist"):
         job_of(clip, mask="nowhere.png")
+
+
+@pytest.mark.parametrize(
+    ("cores", "alone", "beside"), [(1, 1, 1), (2, 2, 1), (6, 6, 3), (64, 8, 8)]
+)
+def test_a_window_keeps_half_of_the_cores_for_itself(cores, alone, beside, monkeypatch):
+    monkeypatch.setattr(request.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert default_threads() == alone
+    assert default_threads(is_beside_window=True) == beside
