@@ -29,7 +29,7 @@ class Limits:
             "writing": 900.0,
         }
     )
-    cancel_seconds: float = 10.0
+    cancel_seconds: float = 6.0
     kill_seconds: float = 3.0
     goodbye_seconds: float = 2.0
     poll_gap_seconds: float = 5.0

@@ -133,6 +133,11 @@ def test_a_job_deaf_to_cancel_is_terminated_then_killed(start: StartEngine, job_
     wait_until_gone(pid, 2)
 
 
+def test_an_engine_deaf_to_everything_is_gone_ten_seconds_after_a_cancel() -> None:
+    limits = Limits()
+    assert limits.cancel_seconds + limits.kill_seconds <= 9.5  # and the next look at the clock
+
+
 def test_cancel_ends_also_a_long_native_call(start: StartEngine, job_dir: Path) -> None:
     limits = Limits(cancel_seconds=0.2, kill_seconds=0.2)
     engine = start("long_native_call", limits, step_seconds=0.15)
