@@ -16,6 +16,7 @@ from ..engine.errors import EngineError
 from ..engine.job import EditSettings, with_settings
 from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from ..engine.registry import DEFAULT_BACKBONE, BackboneCard, as_card, find_backbone
+from .shared_files import shared_file
 from .words import rpt_
 
 if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
@@ -75,7 +76,7 @@ known = KnownModels()
 
 def library_file() -> Path:
     """Where the list is kept."""
-    return preferences.user_folder() / _FILE
+    return shared_file(_FILE)
 
 
 @functools.cache

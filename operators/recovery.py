@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blender (imports bpy, never torch): jobs that a crash or a closed Blender left behind.
 
-Their folders are found through a list of the folders that ever held jobs, in the user's folder.
+Their folders are found through a list of the folders that ever held jobs, which all Blender
+versions of a user share.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..engine.errors import EngineError, InvalidJobError
 from ..engine.job import LEAST_AREA_SCALE
 from ..engine.schema import dumps
 from . import jobs, result_import
+from .shared_files import shared_file
 from .words import rpt_
 
 _ROOTS = "job_folders.txt"
@@ -52,13 +54,13 @@ def remember_root(root: Path) -> None:
     if root not in roots:
         # Also those that are not there now: a drive may be unplugged.
         text = "".join(f"{r}\n" for r in (*roots, root))
-        write_atomic(preferences.user_folder() / _ROOTS, text)
+        write_atomic(shared_file(_ROOTS), text)
 
 
 def known_roots() -> list[Path]:
     """Folders that ever held jobs."""
     try:
-        text = (preferences.user_folder() / _ROOTS).read_text(encoding="utf-8")
+        text = (shared_file(_ROOTS)).read_text(encoding="utf-8")
     except OSError:
         return []
     return [Path(line) for line in text.splitlines() if line]

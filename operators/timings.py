@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import preferences
 from ..engine import job_store
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import EngineError
 from ..engine.job import EditJob
 from . import method_fields, model_choice, settings
+from .shared_files import shared_file
 
 _FILE = "timings.json"
 _MOST_KEPT = 100
@@ -62,7 +62,7 @@ def known() -> list[Pace]:
     global _known
     if _known is None:
         try:
-            text = (preferences.user_folder() / _FILE).read_text(encoding="utf-8")
+            text = (shared_file(_FILE)).read_text(encoding="utf-8")
             _known = [Pace(**item) for item in json.loads(text)]
         except (OSError, ValueError, TypeError):  # none yet, or of another version
             _known = []
@@ -83,7 +83,7 @@ def record(job_folder: Path, job: EditJob) -> None:
     paces = [*known(), pace][-_MOST_KEPT:]
     text = json.dumps([asdict(item) for item in paces], indent=1)
     try:
-        write_atomic(preferences.user_folder() / _FILE, text)
+        write_atomic(shared_file(_FILE), text)
     except EngineError as error:  # a full disk costs an estimate, not the result
         print(f"Delta Strip: {error}")
     known()[:] = paces

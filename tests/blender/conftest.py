@@ -82,7 +82,7 @@ def scene(tmp_path: Path, part):
     bpy.ops.wm.read_homefile(use_empty=True)
     preferences = part("preferences").get_preferences()
     preferences.output_folder = str(tmp_path / "Ergebnisse mit Leerzeichen")
-    (part("preferences").user_folder() / "job_folders.txt").unlink(missing_ok=True)
+    (part("operators.shared_files").shared_folder() / "job_folders.txt").unlink(missing_ok=True)
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = 24, 1
     scene.render.resolution_x, scene.render.resolution_y = 64, 48

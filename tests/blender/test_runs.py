@@ -25,7 +25,7 @@ def long_clip(scene, tmp_path, fake):
 @pytest.fixture
 def timings(part):
     module = part("operators.timings")
-    path = part("preferences").user_folder() / "timings.json"
+    path = part("operators.shared_files").shared_folder() / "timings.json"
     path.unlink(missing_ok=True)
     module.forget()
     yield module
@@ -124,7 +124,7 @@ def test_a_resumed_job_does_not_count_for_the_estimate(scene, long_clip, fake, q
 
 
 def test_a_damaged_file_of_timings_is_as_good_as_none(part, scene, long_clip, timings):
-    path = part("preferences").user_folder() / "timings.json"
+    path = part("operators.shared_files").shared_folder() / "timings.json"
     path.write_text("{", encoding="utf-8")
     assert timings.known() == []
     press_edit()
