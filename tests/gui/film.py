@@ -24,6 +24,20 @@ def write_clip(folder: Path) -> None:
     write_images(folder, _images(SPEC))
 
 
+def write_mask(folder: Path) -> None:
+    """White where the ball is and a little around it, a picture a frame."""
+    alphas = (frame.alpha for frame in render_frames(SPEC))
+    write_images(folder, (np.repeat(_grown(alpha)[:, :, None], 3, axis=2) for alpha in alphas))
+
+
+def _grown(alpha) -> np.ndarray:
+    grown = np.zeros_like(alpha)
+    for y in range(-6, 7, 3):
+        for x in range(-6, 7, 3):
+            grown = np.maximum(grown, np.roll(alpha, (y, x), axis=(0, 1)))
+    return (grown * 255).round().astype(np.uint8)
+
+
 def write_recording(folder: Path) -> None:
     """What the exact answer would have been, as if it had been edited, with pictures of the way."""
     frames = folder / "frames"

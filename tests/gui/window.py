@@ -47,7 +47,7 @@ def run_blender(script: str, folder: Path, *, seconds: int) -> dict:
         "BIND": str(ROOT),
     }
     kept = ["DELTA_STRIP_GUI", "GUI_TIMEOUT"]
-    if script == "window_script.py":  # the other one installs an engine
+    if script != "preferences_script.py":  # that one installs an engine
         kept.append("DELTA_STRIP_PYTHON")
     command = ["tools/gui/in_chroot.sh", str(CHROOT), "tools/gui/gui_run.sh"]
     command += [f"tests/gui/{script}", f"{folder.relative_to(ROOT)}/start.png", "5"]
