@@ -242,8 +242,9 @@ class _Run:
                 hint="Say in both prompts what is there, with only the change between them.",
             )
         elif state.start_preference < 0 and state.progress < LITTLE_PROGRESS * settings.strength:
+            steps = "1 step" if state.step == 1 else f"{state.step} steps"
             self.reporter.warning(
-                f"After {state.step} steps the backbone finds the target only "
+                f"After {steps} the backbone finds the target only "
                 f"{max(state.progress, 0):.0%} of the way there; the edit may be incomplete.",
                 # Not more strength alone: the steps ran out before that much was reached.
                 hint="Look at the result; other words or a mask may help, or more steps or a "
