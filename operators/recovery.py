@@ -60,7 +60,7 @@ def remember_root(root: Path) -> None:
 def known_roots() -> list[Path]:
     """Folders that ever held jobs."""
     try:
-        text = (shared_file(_ROOTS)).read_text(encoding="utf-8")
+        text = shared_file(_ROOTS).read_text(encoding="utf-8")
     except OSError:
         return []
     return [Path(line) for line in text.splitlines() if line]

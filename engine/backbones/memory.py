@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -46,10 +46,11 @@ def memory_use(preset: Memory, folder: Path, device: torch.device) -> MemoryUse:
         folder: The model's.
         device: Where it will run; only on CUDA are its memory and the main memory two things.
     """
+    if device.type != "cuda":
+        use = ALL_ON_DEVICE if preset == "auto" else PRESETS[preset]
+        return replace(use, rests_parts=False)
     if preset != "auto":
         return PRESETS[preset]
-    if device.type != "cuda":
-        return ALL_ON_DEVICE
     weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     return choose(weights, torch.cuda.mem_get_info(device)[0])
 
