@@ -48,7 +48,7 @@ from benchmarks.edit_quality_rows import (
 )
 from benchmarks.edit_quality_store import RowFile, weights_of
 from benchmarks.edit_quality_summary import Record
-from benchmarks.edit_quality_tuning import tuning_page
+from benchmarks.edit_quality_tuning import own_numbers, tuning_page
 from benchmarks.machine import cpu_name
 from benchmarks.shared_references import SharedReferences
 from demo.grammar import caption
@@ -289,6 +289,7 @@ def main() -> None:
     docs = folder or ROOT / "docs"
     print(write_documents(docs, plan.folder, plan.rows, records, settings, facts))
     if given.tuning and given.rows is None and given.edits is None:
+        facts["own"] = own_numbers(plan.rows[0].settings(card, "color"))
         text = tuning_page(plan.rows, records, facts)
         (ROOT / "docs" / "edit_quality_tuning.md").write_text(text, encoding="utf-8")
 

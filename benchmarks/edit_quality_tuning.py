@@ -4,11 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from benchmarks.edit_quality_page import COLUMNS, difference_line, table
 from benchmarks.edit_quality_rows import Row
 from benchmarks.edit_quality_summary import SURE, Records
+from engine.job import EditSettings
+
+_VARIED = (
+    *("spatial_share", "temporal_share", "key_sites"),
+    *("smoothing_centre", "threshold", "reading", "self_weight", "fused_layers"),
+)
 
 
 def tuning_page(rows: Sequence[Row], records: Records, facts: dict[str, Any]) -> str:
@@ -38,6 +45,8 @@ def tuning_page(rows: Sequence[Row], records: Records, facts: dict[str, Any]) ->
             f"replaces a default only where it is better by more than {SURE:g} standard errors in",
             "one column and not worse by as much in another.",
             "",
+            f"The rows' own numbers, when this was measured: {facts['own']}.",
+            "",
             "## Trials against the row they vary",
             "",
             f"| trial | {' | '.join(COLUMNS.values())} |",
@@ -54,3 +63,9 @@ def tuning_page(rows: Sequence[Row], records: Records, facts: dict[str, Any]) ->
             "",
         )
     )
+
+
+def own_numbers(settings: EditSettings) -> str:
+    """The numbers of the methods that trials vary, as words."""
+    named = {"ω": settings.guidance_scale} | asdict(settings.dreammotion) | asdict(settings.assd)
+    return ", ".join(f"{name} {named[name]}" for name in ("ω", *_VARIED))

@@ -26,6 +26,7 @@ from benchmarks.edit_quality_rows import (
 )
 from benchmarks.edit_quality_store import RowFile
 from benchmarks.edit_quality_summary import CLAIMS, Claim, average, difference
+from benchmarks.edit_quality_tuning import own_numbers, tuning_page
 from benchmarks.shared_references import SharedReferences
 from demo.training.clips import FIRST_SEED
 from demo.training.sheets import SHEET_SEED
@@ -349,3 +350,25 @@ def test_claims_are_about_rows_and_figures_that_exist():
         assert claim.row in BY_NAME
         assert claim.base in BY_NAME
         assert claim.figure in FIGURES
+
+
+def test_the_tuning_page_sets_each_trial_beside_its_row_and_says_the_row_s_numbers(demo_card):
+    trial = next(row for row in TRIALS if row.name == "dreammotion_s_spatial_share_1.0")
+    rows = [BY_NAME["dreammotion_s"], trial]
+    kept = {rows[0].name: [20.0, 30.0], trial.name: [21.0, 31.5]}
+    records = {
+        name: [
+            {"kind": "color", "seed": seed, "noise_seed": 0, "steps": 8, "seconds": 1.0}
+            | {"plain": dict.fromkeys(FIGURES, value)}
+            for seed, value in enumerate(values)
+        ]
+        for name, values in kept.items()
+    }
+    own = own_numbers(rows[0].settings(demo_card, "color"))
+    assert own.startswith(f"ω {demo_card.recommended('dds').guidance_scale}, spatial_share ")
+    facts = {"torch": "2", "machine": "m", "minutes": 1, "backbone": "b", "own": own}
+    page = tuning_page(rows, records, facts)
+    (line,) = [line for line in page.splitlines() if line.startswith(f"| {trial.title} | +")]
+    assert "+1.25 ± 0.25" in line
+    assert own in page
+    assert "2 edits × 1 noise seeds" in page
