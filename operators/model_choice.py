@@ -8,6 +8,7 @@ be used is an error wherever an edit is asked for; no other model takes its plac
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ class KnownModels:
     def __init__(self) -> None:
         self.problem = ""
         self._library: ModelLibrary | None = None
+        self._is_written = True
 
     @property
     def library(self) -> ModelLibrary:
@@ -51,24 +53,30 @@ class KnownModels:
                 self._library = ModelLibrary()
         return self._library
 
-    def keep(self, library: ModelLibrary, path: Path) -> None:
-        """Replace the list; touches no bpy.
+    def change(self, change: Callable[[ModelLibrary], ModelLibrary], path: Path) -> None:
+        """Change the list; touches no bpy.
 
         Args:
-            library: The new one.
+            change: Gives the new one for the old one, which another Blender may have changed.
             path: Its file.
         """
-        from ..engine.model_library import write_library
+        from ..engine.model_library import ModelLibrary, read_library, write_library
 
-        self._library, self.problem = library, ""
+        old = self._library or ModelLibrary()
         try:
-            write_library(path, library)
+            if self._is_written and path.exists():  # else the newest is here alone
+                old = read_library(path)
+        except EngineError as error:
+            print(f"Delta Strip: {error}")  # it was lost before, and the preferences said so
+        self._library, self.problem, self._is_written = change(old), "", True
+        try:
+            write_library(path, self._library)
         except EngineError as error:  # it is known until Blender ends, all the same
-            self.problem = str(error)
+            self.problem, self._is_written = str(error), False
 
     def forget(self) -> None:
         """Read the file anew when it is needed next."""
-        self._library, self.problem = None, ""
+        self._library, self.problem, self._is_written = None, "", True
 
 
 known = KnownModels()

@@ -102,7 +102,8 @@ edits from now on"""
 
     def execute(self, _context: Any) -> set[str]:
         """Forget it."""
-        known.keep(known.library.without(self.folder), model_choice.library_file())
+        folder = self.folder
+        known.change(lambda library: library.without(folder), model_choice.library_file())
         if preferences.get_preferences().model == self.folder:
             _choose("")
             title = model_choice.demo_card().title

@@ -32,7 +32,7 @@ class Look(BackgroundWork):
 
         entry = examine(folder)
         if not self._is_dropped:
-            known.keep(known.library.with_entry(entry), path)
+            known.change(lambda library: library.with_entry(entry), path)
 
 
 look = Look()

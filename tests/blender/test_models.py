@@ -265,6 +265,42 @@ def test_a_list_that_cannot_be_read_is_said(part, models, clip, folder):
     assert "is not on the list" in why_not(part)
 
 
+def test_another_blender_that_changed_the_list_meanwhile_loses_nothing(part, models, folder):
+    other = models.KnownModels()
+    assert (other.library.entries, models.known.library.entries) == ((), ())
+    name = add(folder)
+    entry = part("engine.model_library").ModelEntry(folder="/another/model")
+    other.change(lambda library: library.with_entry(entry), models.library_file())
+    assert [item.folder for item in other.library.entries] == [name, entry.folder]
+    bpy.ops.delta_strip.remove_model_folder(folder=name)
+    assert models.known.library.entries == (entry,)
+
+
+def test_a_list_that_cannot_be_written_is_said_and_known_until_blender_ends(
+    part, models, folder, monkeypatch
+):
+    add(folder)
+    library, errors = part("engine.model_library"), part("engine.errors")
+    path = models.library_file()
+
+    def add_entry(name: str) -> None:
+        entry = library.ModelEntry(folder=name)
+        models.known.change(lambda known: known.with_entry(entry), path)
+
+    def fail(*_) -> None:
+        raise errors.StorageError("The disk is full.")
+
+    with monkeypatch.context() as full:
+        full.setattr(library, "write_library", fail)
+        add_entry("/another")
+        add_entry("/third")
+        assert models.known.problem == "The disk is full."
+    add_entry("/fourth")
+    assert models.known.problem == ""
+    listed = [entry.folder for entry in library.read_library(path).entries]
+    assert listed == [str(folder), "/another", "/third", "/fourth"]
+
+
 def test_removing_the_chosen_model_has_the_demo_model_edit_and_keeps_the_files(
     part, models, clip, folder
 ):

@@ -49,7 +49,7 @@ def test_a_folder_that_cannot_be_made_is_no_reason_to_stop(home, tmp_path, part,
 def test_a_model_that_one_series_knows_is_known_to_the_next(home, tmp_path, part, monkeypatch):
     choice, library = part("operators.model_choice"), part("engine.model_library")
     entry = library.ModelEntry(folder=str(tmp_path / "model"))
-    choice.known.keep(library.ModelLibrary().with_entry(entry), choice.library_file())
+    choice.known.change(lambda known: known.with_entry(entry), choice.library_file())
     next_series = str(tmp_path / "blender" / "99.1")
     monkeypatch.setattr(bpy.utils, "resource_path", lambda _kind: next_series)
     choice.known.forget()
