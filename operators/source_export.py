@@ -141,13 +141,21 @@ def plan_export(
 def coverage_gap(mask: strips.Place, frames: range) -> str:
     """What to say about a mask strip that does not cover these frames; empty when it does."""
     span = range(strips.left(mask.strip), strips.right(mask.strip))
-    if span.start <= frames.start and frames.stop <= span.stop:
+    covered = range(max(span.start, frames.start), min(span.stop, frames.stop))
+    if covered == frames:
         return ""
+    name, wanted = mask.strip.name, f"{frames[0]}–{frames[-1]}"
+    if not covered:
+        return rpt_(
+            "“{mask}” covers none of the frames {wanted}: its first or last frame is held.",
+            mask=name,
+            wanted=wanted,
+        )
     return rpt_(
         "“{mask}” covers frames {covered} of {wanted}: its first or last frame is held.",
-        mask=mask.strip.name,
-        covered=f"{span[0]}–{span[-1]}",
-        wanted=f"{frames[0]}–{frames[-1]}",
+        mask=name,
+        covered=f"{covered[0]}–{covered[-1]}",
+        wanted=wanted,
     )
 
 

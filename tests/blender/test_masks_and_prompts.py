@@ -140,6 +140,11 @@ def test_a_mask_strip_that_is_too_short_is_remarked_on_before_the_edit(part, sce
     assert gap() == ""
     trim(mask, 12, 16)
     assert "covers frames 12–15 of 10–15" in gap()
+    trim(mask, 10, 14)
+    clip.frame_start += 2
+    assert "covers frames 12–13 of 12–17" in gap(), "not those that nobody asked for"
+    clip.frame_start += 20
+    assert "covers none of the frames 32–37" in gap()
 
 
 def test_strips_of_one_selection_can_have_prompts_of_their_own(scene, clip, queue, tmp_path):
