@@ -79,10 +79,11 @@ def part(extension: ModuleType):
 @pytest.fixture
 def scene(tmp_path: Path, part):
     """An empty, unsaved file with one scene, results in tmp_path, and an empty queue after."""
-    bpy.ops.wm.read_homefile(use_empty=True)
+    # Before the file is read: then it is looked for jobs that earlier tests left.
     preferences = part("preferences").get_preferences()
     preferences.output_folder = str(tmp_path / "Ergebnisse mit Leerzeichen")
     (part("operators.shared_files").shared_folder() / "job_folders.txt").unlink(missing_ok=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = 24, 1
     scene.render.resolution_x, scene.render.resolution_y = 64, 48
