@@ -52,7 +52,7 @@ def page(
         "",
         *_conditions(records[rows[0].name], facts),
         "",
-        *_DEFINITIONS,
+        *DEFINITIONS,
         "",
         "## Plain decode",
         "",
@@ -104,7 +104,7 @@ def _conditions(any_row: Sequence[Record], facts: dict[str, Any]) -> list[str]:
     ]
 
 
-_DEFINITIONS = (
+DEFINITIONS = (
     "- **reached**: share of edits whose clip is nearer to the exact answer than to what any other",
     "  colour, shape or background would look like; **progress**: 0 none, 1 as in the exact answer",
     "- **kept**: PSNR of what should not change against what the edit started from: the picture",

@@ -205,7 +205,7 @@ def _trial(base: str, name: str, **changes: Any) -> Row:
     row = next(row for row in ROWS if row.name == base)
     return replace(
         row,
-        name=f"{base}_{name.replace(' ', '_')}",
+        name=f"{base}_{name.replace(', ', '_').replace(' ', '_')}",
         title=f"{row.title}: {name}",
         changes={**row.changes, **changes},
         trial_of=base,
@@ -227,7 +227,9 @@ TRIALS: tuple[Row, ...] = (
     _trial("dds_mask", "ω 1", guidance_scale=1.0),
     _trial("dds_mask", "ω 5", guidance_scale=5.0),
     _trial("dds_mask", "all steps", use_stopping_rule=False),
-    *(_own("dreammotion_s", spatial_share=share) for share in (0.25, 1.0)),
+    *(_own("dreammotion_s", spatial_share=share) for share in (0.1, 0.25, 1.0)),
+    _own("dreammotion_s", mask_scope="all"),
+    _own("dreammotion_s", mask_scope="all", key_sites="up_blocks.2"),
     *(_own("dreammotion_s", key_sites=site) for site in ("up_blocks.1", "up_blocks.2")),
     *(_own("dreammotion", temporal_share=share) for share in (0.1, 0.5)),
     *(_own("assd_sliding", smoothing_centre=centre) for centre in (0.33, 0.75)),

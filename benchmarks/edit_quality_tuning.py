@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.edit_quality_page import COLUMNS, difference_line, table
+from benchmarks.edit_quality_page import COLUMNS, DEFINITIONS, difference_line, table
 from benchmarks.edit_quality_rows import Row
 from benchmarks.edit_quality_summary import SURE, Records
 from engine.job import EditSettings
@@ -38,8 +38,10 @@ def tuning_page(rows: Sequence[Row], records: Records, facts: dict[str, Any]) ->
             f" {seeds}`",
             f"(torch {facts['torch']}; {facts['machine']}; {facts['minutes']} process minutes) on",
             f"the backbone `{facts['backbone']}`: {edits} edits × {seeds} noise seeds of clips",
-            "that neither the training nor the table ([edit_quality.md](edit_quality.md)) has; it",
-            "says what the columns mean. Plain decode.",
+            "that neither the training nor the table of `benchmarks.edit_quality` has. Plain",
+            "decode.",
+            "",
+            *DEFINITIONS,
             "",
             "With so few edits only large differences are surer than chance: a trial below",
             f"replaces a default only where it is better by more than {SURE:g} standard errors in",

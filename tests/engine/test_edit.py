@@ -349,7 +349,10 @@ def test_assd_without_its_parts_is_dds_bit_for_bit():
 
 def test_the_terms_weights_are_measured_once_and_grow_with_their_shares():
     weak = edit(method="dreammotion").start()
-    doubled = DreamMotionSettings(spatial_share=1.0, temporal_share=0.5)
+    own = SETTINGS.dreammotion
+    doubled = replace(
+        own, spatial_share=2 * own.spatial_share, temporal_share=2 * own.temporal_share
+    )
     strong = edit(replace(SETTINGS, dreammotion=doubled), method="dreammotion").start()
     assert weak.term_weights == pytest.approx([w / 2 for w in strong.term_weights])
     assert min(weak.term_weights) > 0
@@ -371,7 +374,8 @@ def test_the_similarity_terms_keep_the_clip_s_own_similarities():
             keys.append(record.keys)
         return sum(float(spatial_self_similarity(keys[0][site], keys[1][site])) for site in SITES)
 
-    settings = replace(SETTINGS, steps=30)
+    shares = DreamMotionSettings(spatial_share=0.5, temporal_share=0.25)
+    settings = replace(SETTINGS, steps=30, dreammotion=shares)
     held = run(edit(settings, method="dreammotion"))
     assert apart(held) < 0.8 * apart(run(edit(settings)))
 
