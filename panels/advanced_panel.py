@@ -10,6 +10,7 @@ from bl_ui.utils import PresetPanel
 
 from ..engine.errors import EngineError
 from ..operators import method_fields, presets, strips
+from ..operators.words import iface_
 from .edit_panel import SequencerPanel, draw_text
 from .model_menus import draw_image_model
 
@@ -71,9 +72,11 @@ def draw_section(layout: Any, settings: Any, section: str) -> None:
         if not method_fields.has_effect(settings, section, field.metadata["info"]):
             continue
         row = column.row(align=True)
-        row.prop(group, field.name)
         if field.name == IMAGE_MODEL:
+            row.prop(group, field.name, placeholder=iface_("The model's own image mode"))
             draw_image_model(row)
+        else:
+            row.prop(group, field.name)
         if method_fields.is_changed(settings, section, field.name):
             operator = row.operator("delta_strip.reset_settings", text="", icon="LOOP_BACK")
             operator.section, operator.field = section, field.name

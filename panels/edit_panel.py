@@ -175,10 +175,13 @@ def draw_prompts(layout: Any, scene: Any) -> None:
     words = own if own is not None and own.use_own_prompts else scene.delta_strip
     column = layout.column()
     column.use_property_split = False
-    for name, text in (("source_prompt", "Source"), ("target_prompt", "Target")):
+    for name, text, hint in (
+        ("source_prompt", "Source", iface_("What it shows now")),
+        ("target_prompt", "Target", iface_("The same, one thing changed")),
+    ):
         split = column.split(factor=0.24)
         split.label(text=text)
-        split.prop(words, name, text="")
+        split.prop(words, name, text="", placeholder=hint)
     if own is not None and (own.use_own_prompts or len(edit.editable(scene)) > 1):
         split = column.split(factor=0.24)
         split.label(text="")

@@ -26,6 +26,7 @@ class Layout:
 
     def __init__(self):
         self.texts, self.operators, self.icons, self.fields = [], [], [], []
+        self.placeholders = []
         self.enabled = self.alert = True
 
     def column(self, *, align=False):
@@ -50,9 +51,23 @@ class Layout:
         self.texts.append(known.name if text is None else text)
         return Properties(known)
 
-    def prop(self, data, name, *, text=None, icon="NONE", expand=False, slider=False, toggle=-1):
+    def prop(
+        self,
+        data,
+        name,
+        *,
+        text=None,
+        icon="NONE",
+        expand=False,
+        slider=False,
+        toggle=-1,
+        placeholder="",
+    ):
         assert icon in ICONS
         known = data.bl_rna.properties[name]
+        if placeholder:  # Blender shows it in text fields alone
+            assert known.type == "STRING"
+            self.placeholders.append(placeholder)
         getattr(data, name)
         self.fields.append(name)
         self.texts.append(known.name if text is None else text)

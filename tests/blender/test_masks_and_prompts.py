@@ -9,7 +9,7 @@ import pytest
 
 from tests.blender.editing import press_edit, refused, results, start
 from tests.blender.pictures import frame, read_png, write_png, write_sequence
-from tests.blender.timeline import add_effect, add_images, select_only, trim
+from tests.blender.timeline import add_effect, add_images, move, select_only, trim
 
 
 def job_of(queue, index: int = -1) -> dict:
@@ -141,9 +141,9 @@ def test_a_mask_strip_that_is_too_short_is_remarked_on_before_the_edit(part, sce
     trim(mask, 12, 16)
     assert "covers frames 12–15 of 10–15" in gap()
     trim(mask, 10, 14)
-    clip.frame_start += 2
+    move(clip, 12)
     assert "covers frames 12–13 of 12–17" in gap(), "not those that nobody asked for"
-    clip.frame_start += 20
+    move(clip, 32)
     assert "covers none of the frames 32–37" in gap()
 
 

@@ -70,6 +70,15 @@ def test_each_kind_of_mask(scene, clip, everything, tmp_path, kind, is_chosen):
     assert is_short == (is_chosen and kind == "strip")
 
 
+def test_empty_fields_say_what_belongs_into_them_or_what_empty_means(scene, clip, everything):
+    scene.delta_strip.method = "assd"
+    scene.delta_strip.assd_fields.image_weight = 1.0
+    found = everything()
+    hints = ["What it shows now", "The same, one thing changed"]
+    assert found["PT_edit"].placeholders == hints
+    assert found["PT_advanced"].placeholders == ["The model's own image mode"]
+
+
 def test_strips_with_prompts_of_their_own(scene, clip, everything, tmp_path):
     add_images(scene.sequence_editor, write_sequence(tmp_path / "o", 2), channel=2, start=10)
     scene.sequence_editor.active_strip = clip

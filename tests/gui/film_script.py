@@ -22,9 +22,10 @@ LENGTH = 16
 METHODS = ("dreammotion", "assd")
 
 edit = tab.Button("edit", 1407, 505, 880)
+reuse = tab.Button("reuse_settings", 1300, 765, 890)
 test_frames = tab.Button("test_frames", 1300, 505, 890)
 # Slow enough to cut on meanwhile; the crash comes in a job that is slower still.
-engine = {"scenario": "slow", "steps": "40", "seconds": "0.15"}
+engine = {"scenario": "slow", "steps": "50", "seconds": "0.15"}
 
 
 def fill_timeline() -> None:
@@ -95,7 +96,7 @@ def is_under_way() -> bool:
 
 
 def cut_on() -> None:
-    """What an editor does meanwhile: moves and renames sources, adds a strip, and undoes that."""
+    """What an editor does meanwhile: moves and renames sources, adds a strip."""
     fact(
         prompts=[job.job.target_prompt for job in jobs()], masks=[bool(j.job.mask) for j in jobs()]
     )
@@ -118,8 +119,13 @@ def check_cut() -> None:
     picture("film_running.png")
 
 
+def check_deleted() -> None:
+    fact(deleted=names())
+
+
 def check_undone() -> None:
     fact(undone=names(), still_running=any(job.is_open for job in jobs()))
+    select("two", "opening", "three")
 
 
 def are_done() -> bool:
@@ -174,12 +180,13 @@ def show_made_from() -> None:
     select(two.name)
 
 
-def reuse() -> None:
+def write_something_else() -> None:
     settings = tab.scene().delta_strip
     settings.source_prompt = settings.target_prompt = "something else"
-    two = next(s for s in results() if s.get("delta_strip_source_name") == "two")
-    folder = part("operators.results").folder_of(two)
-    bpy.ops.delta_strip.reuse_settings(job=str(folder))
+
+
+def check_reused() -> None:
+    settings = tab.scene().delta_strip
     fact(reused=settings.target_prompt, method=settings.method, mask=settings.mask_strip)
 
 
@@ -214,7 +221,7 @@ advanced = [
     for step in (
         (choose(method), 1.5),
         (scroll(-80), 3.0),
-        (scroll(9), 2.0),
+        (scroll(17), 2.0),  # to the method's own fields
         (lambda method=method: picture(f"film_{method}.png"), 0.5),
     )
 ]
@@ -232,7 +239,9 @@ steps.run(
         (wait(is_under_way, "the first of three jobs is under way"), 0.5),
         (cut_on, 1.5),
         (check_cut, 0.5),
-        (lambda: steps.press(*tab.TIMELINE, "ctrl+z"), 2.0),
+        (lambda: steps.press(*tab.TIMELINE, "Delete"), 1.5),
+        (check_deleted, 0.1),
+        (lambda: steps.press(*tab.TIMELINE, "ctrl+z"), 1.5),
         (check_undone, 0.5),
         (wait(are_done, "three results are in the timeline"), 2.0),
         (check_results, 0.5),
@@ -249,11 +258,16 @@ steps.run(
         (show_made_from, 1.5),
         (scroll(60), 3.0),
         (lambda: picture("film_made_from.png"), 0.5),
-        (reuse, 1.0),
+        (write_something_else, 0.5),
+        (reuse.look, 1.0),
+        (reuse.click, 1.5),
+        (check_reused, 0.5),
         (scroll(-80), 3.0),
         (lambda: picture("film_reused.png"), 0.5),
         (show_in_preview, 2.0),
+        (tab.enlarge_preview, 3.5),
         (lambda: picture("film_preview.png"), 0.5),
+        (tab.shrink_preview, 3.5),
         (begin_last_job, 1.0),
         (wait(is_halfway, "the last job is under way"), 0.5),
         (crash, 1.0),

@@ -45,6 +45,7 @@ steps.run(
         (show_tab, 1.0),
         (tab.open_tab, 2.0),
         (tab.scroll(60), 3.0),
+        (tab.scroll(-3), 1.5),  # with the panel's title
         (check_offer, 0.5),
         (resume.look, 1.0),
         (resume.click, 1.0),

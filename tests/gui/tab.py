@@ -106,7 +106,21 @@ def install(engine: dict[str, str]) -> None:
 
 def enlarge_timeline() -> None:
     """Drag the border between preview and timeline upwards, so that the whole tab is seen."""
-    places = [("mousemove", "640", str(y), "sleep", "0.2") for y in (438, 440, 400, 340, 280, 270)]
+    _drag_border(438, 440, 400, 340, 280, 270)
+
+
+def enlarge_preview() -> None:
+    """Drag that border down again, nearly to the timeline's end."""
+    _drag_border(268, 270, 310, 400, 500, 600, 690, 700)
+
+
+def shrink_preview() -> None:
+    """As after `enlarge_timeline`."""
+    _drag_border(702, 700, 660, 560, 460, 360, 280, 270)
+
+
+def _drag_border(*heights: int) -> None:
+    places = [("mousemove", "640", str(y), "sleep", "0.2") for y in heights]
     first, second, *rest = places
     moves = [argument for place in rest for argument in place]
     steps.xdotool(*first, *second, "mousedown", "1", "sleep", "0.3", *moves, "mouseup", "1")

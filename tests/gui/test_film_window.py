@@ -51,7 +51,8 @@ def test_one_click_makes_a_job_of_each_strip_with_its_own_words(facts):
 
 def test_the_film_can_be_cut_and_a_cut_undone_while_the_jobs_run(facts):
     assert "title" in facts["cut"]
-    assert "title" not in facts["undone"]
+    assert "title" not in facts["deleted"]
+    assert "title" in facts["undone"]
     assert facts["still_running"]
 
 
