@@ -9,6 +9,9 @@ and may be reading it.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,4 +99,11 @@ def _references(root: Path) -> list[Path]:
 
 
 def _size(path: Path) -> int:
-    return sum(p.lstat().st_size for p in (path, *path.rglob("*")) if p.is_file())
+    """Bytes of the files; one that another Blender removes at this moment counts as nothing."""
+    inner = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+    total = 0
+    for file in (path, *inner):
+        with contextlib.suppress(OSError):
+            status = file.lstat()
+            total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total

@@ -76,8 +76,11 @@ class BackgroundRender:
     def done(self) -> int:
         """Pictures written so far."""
         folders = [self._job_folder / name for name in self._folders]
-        folders += [folder.with_name(folder.name + ".part") for folder in folders]
-        return sum(len(list(folder.glob("*.png"))) for folder in folders)
+        # The unfinished one first: it may become the finished one between the two looks.
+        return sum(
+            max(_pictures(folder.with_name(folder.name + ".part")), _pictures(folder))
+            for folder in folders
+        )
 
     def poll(self) -> bool:
         """Whether all pictures are there.
@@ -106,6 +109,14 @@ class BackgroundRender:
     def _close_input(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def _pictures(folder: Path) -> int:
+    """How many pictures a folder holds; the second Blender may rename it at this moment."""
+    try:
+        return sum(path.suffix == ".png" for path in folder.iterdir())
+    except OSError:
+        return 0
 
 
 def _renderings(job_folder: Path) -> list[dict[str, Any]]:

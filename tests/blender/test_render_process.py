@@ -1,5 +1,6 @@
 """The second Blender that renders strips ends with the one that started it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import bpy
+import pytest
 
 from tests.blender.conftest import MODULE
 from tests.blender.pictures import write_sequence
@@ -64,3 +66,30 @@ def test_the_second_blender_ends_when_the_first_is_killed(part, scene, tmp_path)
         time.sleep(0.05)
     assert not is_alive(pid)
     assert not (folder / "source").exists()  # it was not merely finished
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_pictures_are_counted_once_while_their_folder_gets_its_name(
+    part, tmp_path, monkeypatch, moment
+):
+    background_render = part("operators.background_render")
+    (tmp_path / "source.part").mkdir()
+    for number in range(3):
+        (tmp_path / "source.part" / f"{number}.png").touch()
+    request = {"renderings": [{"folder": "source", "first": 1, "last": 3}]}
+    (tmp_path / background_render.REQUEST).write_text(json.dumps(request))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_arguments, **_options: None)
+    render = background_render.BackgroundRender(tmp_path)
+    assert render.done == 3
+    look = Path.iterdir
+
+    def renamed(folder):
+        found = list(look(folder)) if moment == "after" else None
+        if (tmp_path / "source.part").exists():
+            (tmp_path / "source.part").rename(tmp_path / "source")
+        return look(folder) if found is None else found
+
+    monkeypatch.setattr(Path, "iterdir", renamed)
+    assert render.done == 3
+    assert not (tmp_path / "source.part").exists()
+    assert render.done == 3

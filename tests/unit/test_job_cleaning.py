@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,20 @@ def test_an_editors_own_references_and_jobs_that_can_go_on_stay(tmp_path):
     assert clean([tmp_path]) == Cleaned((), 0)
     assert (tmp_path / "references/moodboard/photo.png").exists()
     assert (job / "checkpoint.safetensors").exists()
+
+
+def test_what_vanishes_while_it_is_measured_counts_as_nothing(tmp_path, folders, monkeypatch):
+    frames = folders["failed"] / "frames"
+    touch(folders["failed"], "frames/000001.png")
+    listed = os.scandir
+
+    def vanishing(path):
+        if not isinstance(path, int) and Path(path) == frames:
+            shutil.rmtree(frames, ignore_errors=True)
+        return listed(path)
+
+    before = next(item for item in removable([tmp_path]) if item.folder == folders["failed"])
+    monkeypatch.setattr(os, "scandir", vanishing)
+    after = next(item for item in removable([tmp_path]) if item.folder == folders["failed"])
+    assert not frames.exists()
+    assert 0 < after.bytes < before.bytes
