@@ -88,6 +88,8 @@ class Row:
         masked: Whether the optimisation knows the editor's mask. The composite does in every row.
         changes: Settings that differ from `COMMON`.
         strength: Noise-and-denoise only: the noise it begins with, a share of the schedule.
+        is_recommended: Whether a method's own numbers are what the card recommends for it, in place
+            of the papers'.
         trial_of: Name of the row that this one varies.
     """
 
@@ -97,19 +99,15 @@ class Row:
     masked: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     strength: float = 0.0
+    is_recommended: bool = False
     trial_of: str = ""
 
     def settings(self, card: BackboneCard, kind: Kind) -> EditSettings:
-        """The row's settings: the card's for `dds`, `COMMON`, the kind's, and what is its own.
-
-        The numbers of DreamMotion's and ASSD's terms are those that the card recommends for them.
-        """
-        base = with_settings(
-            at_preset(card.recommended("dds"), PRESET),
-            dreammotion=card.recommended("dreammotion").dreammotion,
-            assd=card.recommended("assd").assd,
-            **COMMON,
-        )
+        """The row's settings: the card's for `dds`, `COMMON`, the kind's, and what is its own."""
+        base = with_settings(at_preset(card.recommended("dds"), PRESET), **COMMON)
+        if self.is_recommended:
+            dreammotion = card.recommended("dreammotion").dreammotion
+            base = with_settings(base, dreammotion=dreammotion, assd=card.recommended("assd").assd)
         return with_settings(base, **{**KIND_CHANGES[kind], **self.changes})
 
     def source_branch(self, card: BackboneCard, kind: Kind) -> str:
@@ -168,6 +166,13 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("dreammotion", "DreamMotion (mask, S-SSM, T-SSM)", "dreammotion", masked=True),
     Row(
+        "dreammotion_here",
+        "DreamMotion as this model recommends it",
+        "dreammotion",
+        masked=True,
+        is_recommended=True,
+    ),
+    Row(
         "assd_sliding",
         "DDS + mask + sliding",
         "assd",
@@ -200,42 +205,47 @@ REFERENCE = "dds_mask"
 """The row that others are compared with: ASSD without its parts, and DreamMotion without its."""
 
 
-def _trial(base: str, name: str, **changes: Any) -> Row:
-    """A row of the table with other settings."""
-    row = next(row for row in ROWS if row.name == base)
+def _trial(of: Row, name: str, *, base: Row | None = None, **changes: Any) -> Row:
+    """A row with other settings, set beside the row `base` (default: the one it varies)."""
     return replace(
-        row,
-        name=f"{base}_{name.replace(', ', '_').replace(' ', '_')}",
-        title=f"{row.title}: {name}",
-        changes={**row.changes, **changes},
-        trial_of=base,
+        of,
+        name=f"{of.name}_{name.replace(', ', '_').replace(' ', '_')}",
+        title=f"{of.title}: {name}",
+        changes={**of.changes, **changes},
+        trial_of=(base or of).name,
     )
 
 
-def _own(base: str, **own: object) -> Row:
-    """A row of the table with other numbers in its method's own settings."""
-    row = next(row for row in ROWS if row.name == base)
+def _own(of: Row, *, base: Row | None = None, **own: object) -> Row:
+    """A row with other numbers in its method's own settings."""
     name = ", ".join(f"{name} {value}" for name, value in own.items())
-    return _trial(base, name, **{row.method: {**row.changes.get(row.method, {}), **own}})
+    changes = {of.method: {**of.changes.get(of.method, {}), **own}}
+    return _trial(of, name, base=base, **changes)
 
+
+_ROW = {row.name: row for row in ROWS}
+_HALF = _own(_ROW["dreammotion_s"], spatial_share=0.5)
+"""A spatial term that is strong enough for its scope, its layers and T-SSM to make a difference."""
 
 TRIALS: tuple[Row, ...] = (
-    _trial("sdedit_60", "ω 1.3", guidance_scale=1.3),
-    _trial("ddim_inversion", "ω 1.3", guidance_scale=1.3),
-    _trial("sds", "ω 1.5", guidance_scale=1.5),
-    _trial("sds", "ω 10", guidance_scale=10.0),
-    _trial("dds_mask", "ω 1", guidance_scale=1.0),
-    _trial("dds_mask", "ω 5", guidance_scale=5.0),
-    _trial("dds_mask", "all steps", use_stopping_rule=False),
-    *(_own("dreammotion_s", spatial_share=share) for share in (0.1, 0.25, 1.0)),
-    _own("dreammotion_s", mask_scope="all"),
-    _own("dreammotion_s", mask_scope="all", key_sites="up_blocks.2"),
-    *(_own("dreammotion_s", key_sites=site) for site in ("up_blocks.1", "up_blocks.2")),
-    *(_own("dreammotion", temporal_share=share) for share in (0.1, 0.5)),
-    *(_own("assd_sliding", smoothing_centre=centre) for centre in (0.33, 0.75)),
-    *(_own("assd_sliding", threshold=threshold) for threshold in (0.25, 1.0)),
-    _own("assd_sliding", reading="above"),
-    *(_own("assd_fusion", self_weight=weight) for weight in (0.6, 0.9)),
-    *(_own("assd_fusion", fused_layers=count) for count in (1, 3)),
+    _trial(_ROW["sdedit_60"], "ω 1.3", guidance_scale=1.3),
+    _trial(_ROW["ddim_inversion"], "ω 1.3", guidance_scale=1.3),
+    _trial(_ROW["sds"], "ω 1.5", guidance_scale=1.5),
+    _trial(_ROW["sds"], "ω 10", guidance_scale=10.0),
+    _trial(_ROW["dds_mask"], "ω 1", guidance_scale=1.0),
+    _trial(_ROW["dds_mask"], "ω 5", guidance_scale=5.0),
+    _trial(_ROW["dds_mask"], "all steps", use_stopping_rule=False),
+    *(_own(_ROW["dreammotion_s"], spatial_share=share) for share in (0.25, 1.0)),
+    _HALF,
+    _own(_HALF, base=_HALF, mask_scope="all"),
+    _own(_HALF, base=_HALF, mask_scope="all", key_sites="up_blocks.2"),
+    *(_own(_HALF, base=_HALF, key_sites=site) for site in ("up_blocks.1", "up_blocks.2")),
+    *(_own(_HALF, base=_HALF, temporal_share=share) for share in (0.1, 0.25, 0.5)),
+    *(_own(_ROW["dreammotion_here"], spatial_share=share) for share in (0.25, 1.0)),
+    *(_own(_ROW["assd_sliding"], smoothing_centre=centre) for centre in (0.33, 0.75)),
+    *(_own(_ROW["assd_sliding"], threshold=threshold) for threshold in (0.25, 1.0)),
+    _own(_ROW["assd_sliding"], reading="above"),
+    *(_own(_ROW["assd_fusion"], self_weight=weight) for weight in (0.6, 0.9)),
+    *(_own(_ROW["assd_fusion"], fused_layers=count) for count in (1, 3)),
 )
 """Other settings, run by `--tuning` only, beside the rows."""

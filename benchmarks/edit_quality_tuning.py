@@ -13,7 +13,7 @@ from benchmarks.edit_quality_summary import SURE, Records
 from engine.job import EditSettings
 
 _VARIED = (
-    *("spatial_share", "temporal_share", "key_sites"),
+    *("mask_scope", "key_sites", "spatial_share", "temporal_share"),
     *("smoothing_centre", "threshold", "reading", "self_weight", "fused_layers"),
 )
 

@@ -96,6 +96,10 @@ class NumericalError(EngineError):
     code = "numerical"
 
 
+SMALLER_NUMBERS = "Lower step_size or guidance_scale, or use precision float32."
+"""What to do about a `NumericalError`."""
+
+
 class EnvironmentSetupError(EngineError):
     """The engine's Python environment is missing, incomplete or could not be made."""
 

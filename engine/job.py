@@ -100,7 +100,6 @@ class EditSettings:
         doc="how far the edit goes: 0 leaves the clip, 1 is the complete edit, above overdoes it",
         minimum=0,
         maximum=3,
-        has_effect=lambda own: own.use_stopping_rule,
     )
     steps: int = setting(200, doc="most iterations up to strength 1", minimum=1, maximum=5000)
     guidance_scale: float = setting(
@@ -118,6 +117,7 @@ class EditSettings:
     step_rule: Literal["calibrated", "fixed"] = setting(
         "calibrated",
         doc="scale of an update: from the first gradients of the job, or effective_step",
+        has_effect=lambda own: own.optimiser == "sgd",
     )
     optimiser: Literal["sgd", "adam"] = setting(
         "sgd", doc="gradient descent as in the papers, or Adam, whose updates are of step_size"
@@ -134,7 +134,7 @@ class EditSettings:
         doc="fixed rule: coefficient on the gradient (DDS: lr 0.1 · 2000 / (64·64))",
         minimum=0,
         maximum=10,
-        has_effect=lambda own: own.step_rule == "fixed",
+        has_effect=lambda own: own.step_rule == "fixed" and own.optimiser == "sgd",
     )
     averaging: float = setting(
         0.0,
@@ -176,8 +176,15 @@ class EditSettings:
 
     @property
     def most_steps(self) -> int:
-        """Steps after which an edit ends in any case: in proportion more above strength 1."""
-        return round(self.steps * max(1.0, self.strength)) if self.use_stopping_rule else self.steps
+        """Steps after which an edit ends in any case.
+
+        With the stopping rule in proportion more above strength 1; without it in proportion to the
+        strength, because then nothing else says how far the edit goes.
+        """
+        if self.strength == 0:
+            return 0
+        share = max(1.0, self.strength) if self.use_stopping_rule else self.strength
+        return max(1, round(self.steps * share))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,12 @@ WEIGHTS = (
     "vae/diffusion_pytorch_model.safetensors",
     "text_encoder/model.safetensors",
 )
-VOCABULARIES = ("tokenizer/tokenizer.json", "tokenizer/vocab.json")
+TOKENIZER_SETTINGS = "tokenizer/tokenizer_config.json"
+VOCABULARIES = (
+    ("tokenizer/tokenizer.json",),
+    ("tokenizer/vocab.json", "tokenizer/merges.txt"),
+)
+"""Either form of a tokenizer's vocabulary."""
 PICKLE_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 SMALL_BYTES = 1_000_000
 """Files below this are configurations, quickly read whole."""
@@ -107,9 +112,13 @@ def check_folder(folder: Path, kind: str) -> None:
         if not (folder / name).is_file():
             raise _incomplete(folder, name)
         check_safetensors(folder / name)
-    if not any((folder / name).is_file() for name in VOCABULARIES):
+    # Without it transformers would guess how many tokens a prompt has and what fills it up.
+    if not (folder / TOKENIZER_SETTINGS).is_file():
+        raise _incomplete(folder, TOKENIZER_SETTINGS)
+    if not any(all((folder / name).is_file() for name in names) for names in VOCABULARIES):
+        whole = " or ".join(" and ".join(names) for names in VOCABULARIES)
         raise BackboneError(
-            f"{folder} is incomplete: the tokenizer's vocabulary is missing.", hint=AGAIN
+            f"{folder} is incomplete: the tokenizer's vocabulary is missing ({whole}).", hint=AGAIN
         )
 
 

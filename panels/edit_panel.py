@@ -14,7 +14,6 @@ from ..operators import (
     engine_setup,
     jobs,
     mask_choice,
-    method_fields,
     model_choice,
     source_export,
     strips,
@@ -136,9 +135,7 @@ class DELTA_STRIP_PT_edit(SequencerPanel, bpy.types.Panel):
         draw_mask(layout, scene)
         draw_preset(layout, scene)
         column = layout.column(align=True)
-        row = column.row()
-        row.active = method_fields.shown(scene.delta_strip, "", "use_stopping_rule")
-        row.prop(scene.delta_strip, "strength", slider=True)
+        column.prop(scene.delta_strip, "strength", slider=True)
         row = column.row(align=True)
         row.prop(scene.delta_strip, "seed")
         row.operator("delta_strip.new_seed", text="", icon="FILE_REFRESH")

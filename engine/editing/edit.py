@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..backbones.base import Backbone
-from ..errors import NumericalError
+from ..errors import SMALLER_NUMBERS, NumericalError
 from ..guidance.base import WindowStep
 from ..guidance.methods import make_guidance
 from ..guidance.randomness import draw_phase, draw_timestep, frame_noise
@@ -102,17 +102,20 @@ class Edit:
         """The state before the first step: the target is the source, η and P(ẑ) are measured."""
         settings = self._settings
         start_preference = self._probes.preference(self._clip.z_source)
+        _check_finite("the model's errors in the source", start_preference)
         effective_step = settings.effective_step
-        if settings.step_rule == "calibrated":
+        # Adam's updates have their own size; only DreamMotion's probes then take such steps.
+        if settings.step_rule == "calibrated" or settings.optimiser == "adam":
             # Where there is no gradient (equal prompts, an empty mask) there is no step either.
             scale = self._typical_gradient()
+            _check_finite("the typical gradient", scale)
             effective_step = settings.step_size / scale if scale else 0.0
         state = EditState(
             z_target=self._clip.z_source.clone(),
             z_average=self._clip.z_source.clone(),
             effective_step=effective_step,
             start_preference=start_preference,
-            is_finished=settings.strength == 0,
+            is_finished=settings.most_steps == 0,
         )
         if self._guidance.needs_calibration and not state.is_finished:
             probes = self._calibration_steps(effective_step)
@@ -129,7 +132,7 @@ class Edit:
             raise NumericalError(
                 f"Step {state.step + 1}: the gradient is not finite, "
                 f"with effective_step {state.effective_step:.3g}.",
-                hint="Lower step_size or guidance_scale, or use precision float32.",
+                hint=SMALLER_NUMBERS,
             )
         z_target = state.z_target - update
         # Written as a difference, so that equal latents average to themselves, bit for bit.
@@ -268,6 +271,7 @@ class Edit:
         is_last = state.step >= settings.most_steps
         if settings.use_stopping_rule and (is_last or state.step % settings.probe_interval == 0):
             gain = self._probes.preference(state.z_average) - state.start_preference
+            _check_finite(f"step {state.step}: the model's errors in the edit", gain)
             whole = 2 * abs(state.start_preference)
             state = replace(state, progress=gain / whole if whole else 0.0)
             is_last = is_last or gain > settings.strength * whole
@@ -285,4 +289,12 @@ def _typical_size(values: Iterable[Tensor]) -> float:
         power = value.square().mean(1).double()
         energy += float(power.sum())
         energy_squared += float((power**2).sum())
-    return math.sqrt(energy_squared / energy) if energy > 0 else 0.0
+    # A number that is not finite must stay one.
+    return math.sqrt(energy_squared / energy) if energy != 0 else 0.0
+
+
+def _check_finite(what: str, value: float) -> None:
+    """Refuse to go on with NaN or infinity, which comparisons take for "no"."""
+    if not math.isfinite(value):
+        text = f"{what[0].upper()}{what[1:]} came out as {value}."
+        raise NumericalError(text, hint=SMALLER_NUMBERS)

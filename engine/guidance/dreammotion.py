@@ -13,6 +13,7 @@ V-DDS needs no backward pass; the other two have one through one pass of four.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..backbones.base import Backbone, Recording
-from ..errors import InvalidJobError
+from ..errors import SMALLER_NUMBERS, InvalidJobError, NumericalError
 from ..job import EditSettings
 from .base import Reference, WindowStep
 from .dds import DeltaDenoising
@@ -108,6 +109,12 @@ class DreamMotion(DeltaDenoising):
             return shares
         norms = self._backbone.threads.map(self.term_norms, steps)
         delta, *terms = (sum(values) for values in zip(*norms, strict=True))
+        if not all(map(math.isfinite, (delta, *terms))):
+            raise NumericalError(
+                "Calibration: the norms of V-DDS, S-SSM and T-SSM came out as "
+                f"{delta:.3g}, {terms[0]:.3g} and {terms[1]:.3g}.",
+                hint=SMALLER_NUMBERS,
+            )
         pairs = zip(shares, terms, strict=True)
         return tuple(
             share * delta / term if term > LEAST_TERM * delta else 0.0 for share, term in pairs

@@ -145,6 +145,19 @@ def test_strength_zero_leaves_the_clip():
     assert torch.equal(state.z_average, clip().z_source)
 
 
+def test_without_the_stopping_rule_strength_is_a_share_of_the_steps():
+    assert replace(SETTINGS, strength=0.01).most_steps == 1
+    assert run(edit(replace(SETTINGS, strength=0.5))).step == 3
+
+
+def test_adam_knows_no_scale_of_the_gradient():
+    adam = replace(SETTINGS, optimiser="adam")
+    found = run(edit(adam)).z_average
+    for effective_step in (0.01, 5.0):
+        fixed = replace(adam, step_rule="fixed", effective_step=effective_step)
+        assert torch.equal(run(edit(fixed)).z_average, found)
+
+
 def test_more_strength_takes_more_steps_under_the_stopping_rule():
     settings = replace(
         SETTINGS, steps=60, use_stopping_rule=True, probe_interval=1, step_size=0.001
@@ -163,7 +176,7 @@ def test_an_edit_whose_steps_run_out_goes_further_at_more_strength(strength, ste
     assert state.step == settings.most_steps == steps
     assert state.progress < strength
     without_a_rule = replace(settings, use_stopping_rule=False)
-    assert run(edit(without_a_rule)).step == 6
+    assert run(edit(without_a_rule)).step == round(6 * strength)
     if strength == 1:
         assert torch.equal(state.z_average, run(edit(without_a_rule)).z_average)
 
@@ -230,6 +243,41 @@ def test_not_a_number_stops_and_names_the_step():
 
     with pytest.raises(NumericalError, match=r"Step \d+: .*not finite"):
         run(edit(replace(SETTINGS, steps=50), backbone=Broken()))
+
+
+class BrokenAt(StandIn):
+    """Not a number from a model call on, at one timestep alone if one is given."""
+
+    def __init__(self, timestep=None, *, after=0):
+        super().__init__()
+        self.timestep, self.after = timestep, after
+
+    def noise_pred(self, z_t, timestep, embeddings, **watched):
+        prediction = super().noise_pred(z_t, timestep, embeddings, **watched)
+        is_broken = len(self.calls) > self.after and self.timestep in (None, timestep)
+        return prediction * float("nan") if is_broken else prediction
+
+
+def test_not_a_number_at_the_start_is_no_small_gradient():
+    fixed = {"step_rule": "fixed", "effective_step": 0.01}
+    timestep = edit()._probes.timesteps[0]
+    with pytest.raises(NumericalError, match="errors in the source came out as nan"):
+        edit(replace(SETTINGS, **fixed), backbone=BrokenAt(timestep)).start()
+    calls = StandIn()
+    edit(backbone=calls)._probes.preference(clip().z_source)
+    broken = BrokenAt(timestep, after=len(calls.calls))
+    with pytest.raises(NumericalError, match="typical gradient came out as nan"):
+        edit(backbone=broken).start()
+
+
+def test_not_a_number_in_a_probe_on_the_way_stops_too():
+    settings = replace(SETTINGS, use_stopping_rule=True, probe_interval=2, timestep_max=0.1)
+    whole = StandIn()
+    one_edit = edit(settings, backbone=whole)
+    one_edit.start()
+    broken = BrokenAt(one_edit._probes.timesteps[-1], after=len(whole.calls))
+    with pytest.raises(NumericalError, match="Step 2: the model's errors in the edit"):
+        run(edit(settings, backbone=broken))
 
 
 def test_a_cancel_is_honoured_before_the_next_model_call():

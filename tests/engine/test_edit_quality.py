@@ -15,6 +15,7 @@ from benchmarks.edit_quality import Plan, measure, run_edit
 from benchmarks.edit_quality_documents import write_documents
 from benchmarks.edit_quality_figures import FIGURES, changed_region, kept_region, measured
 from benchmarks.edit_quality_rows import (
+    KINDS,
     NOISE_SEEDS,
     REFERENCE,
     ROWS,
@@ -32,6 +33,7 @@ from demo.training.clips import FIRST_SEED
 from demo.training.sheets import SHEET_SEED
 from demo.world import render, render_backgrounds
 from engine.job import with_settings
+from engine.method_settings import DreamMotionSettings
 from engine.registry import BackboneCard, find_backbone, read_card
 from tests.engine.folders import write_folder
 from tests.engine.stand_in import StandIn
@@ -154,6 +156,25 @@ def test_rows_are_what_their_names_say(demo_card):
         "assd_image": (False, False, True),
         "assd": (True, True, True),
     }
+
+
+def test_dreammotion_s_rows_are_the_paper_s_and_one_the_card_s(demo_card):
+    settings = {row.name: row.settings(demo_card, "color").dreammotion for row in ROWS}
+    assert settings["dreammotion"] == DreamMotionSettings()
+    assert settings["dreammotion_here"] == demo_card.recommended("dreammotion").dreammotion
+    assert settings["dreammotion_here"] != settings["dreammotion"]
+
+
+def test_no_trial_is_what_another_row_is(demo_card):
+    known = {row.name: row for row in (*ROWS, *TRIALS)}
+    assert len(known) == len(ROWS) + len(TRIALS)
+    for kind in KINDS:
+        seen = {
+            (row.method, row.masked, row.strength, row.settings(demo_card, kind))
+            for row in known.values()
+        }
+        assert len(seen) == len(known)
+    assert all(trial.trial_of in known for trial in TRIALS)
 
 
 def test_assd_without_its_parts_is_the_reference_row(demo_card):
@@ -365,7 +386,7 @@ def test_the_tuning_page_sets_each_trial_beside_its_row_and_says_the_row_s_numbe
         for name, values in kept.items()
     }
     own = own_numbers(rows[0].settings(demo_card, "color"))
-    assert own.startswith(f"ω {demo_card.recommended('dds').guidance_scale}, spatial_share ")
+    assert own.startswith(f"ω {demo_card.recommended('dds').guidance_scale}, mask_scope ")
     facts = {"torch": "2", "machine": "m", "minutes": 1, "backbone": "b", "own": own}
     page = tuning_page(rows, records, facts)
     (line,) = [line for line in page.splitlines() if line.startswith(f"| {trial.title} | +")]

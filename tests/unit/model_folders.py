@@ -28,6 +28,8 @@ def make_folder(folder: Path, *, unet: str = CLASSES["unet"]) -> Path:
     write_safetensors(folder / "text_encoder" / "model.safetensors", b"text")
     write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler"})
     write_json(folder / "tokenizer" / "vocab.json", {"a": 0})
+    write_json(folder / "tokenizer" / "tokenizer_config.json", {"model_max_length": 77})
+    (folder / "tokenizer" / "merges.txt").touch()
     return folder
 
 

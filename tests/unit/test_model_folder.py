@@ -47,6 +47,8 @@ def test_a_complete_folder_is_accepted(folder: Path) -> None:
         "unet/config.json",
         "vae/config.json",
         "text_encoder/config.json",
+        "tokenizer/tokenizer_config.json",
+        "tokenizer/merges.txt",
         "scheduler/scheduler_config.json",
     ],
 )
@@ -191,8 +193,8 @@ def test_a_checksum_is_computed_again_when_the_file_changed(tmp_path: Path) -> N
 
 
 def test_a_listed_file_that_is_missing_is_refused_with_or_without_a_checksum(folder: Path) -> None:
-    with pytest.raises(BackboneError, match=r"incomplete: tokenizer/merges\.txt is missing"):
-        check_files(folder, [ModelFile(path="tokenizer/merges.txt")])
+    with pytest.raises(BackboneError, match=r"incomplete: vae/extra\.json is missing"):
+        check_files(folder, [ModelFile(path="vae/extra.json")])
 
 
 def test_a_fingerprint_changes_with_checksum_contents_or_time(folder: Path) -> None:
