@@ -37,6 +37,7 @@ CHECKPOINT = "checkpoint.safetensors"
 FRAMES = "frames"
 LOG = "engine.log"
 IMPORTED = "imported"
+PLACEMENT = "blender.json"  # where the strip was; only Blender's own jobs have it
 RUN_FILES = (CHECKPOINT, PREVIEW, "edited.mp4", "edited.mkv", "compare.png", RESULT)
 """What a run alone writes, beside the frames."""
 FRAME_NAME = re.compile(r"\d{6,}\.png")
@@ -115,7 +116,7 @@ def state(job_dir: Path) -> JobState:
     Raises:
         InvalidJobError: There is no job.json.
     """
-    if not (job_dir / JOB).is_file():
+    if not _is_job(job_dir):
         raise InvalidJobError(f"{job_dir} is not a job folder: it has no {JOB}.")
     if (job_dir / RESULT).is_file():
         return "imported" if (job_dir / IMPORTED).exists() else "done"
@@ -129,9 +130,17 @@ def state(job_dir: Path) -> JobState:
 def list_jobs(root: Path) -> list[Path]:
     """All job folders under a root, oldest first; empty when there is no such folder."""
     try:
-        return sorted(folder for folder in root.iterdir() if (folder / JOB).is_file())
+        folders = sorted(root.iterdir())
     except OSError:
         return []
+    return [folder for folder in folders if _is_job(folder)]
+
+
+def _is_job(folder: Path) -> bool:
+    try:
+        return (folder / JOB).is_file()
+    except OSError:  # one that nobody may look into, such as a drive's lost+found
+        return False
 
 
 def recoverable(root: Path) -> list[Path]:
@@ -140,8 +149,12 @@ def recoverable(root: Path) -> list[Path]:
     Failed ones too, where the cause can pass (a full disk, a process that fell over) or work is
     saved; not those that would fail again as they are.
     """
-    found = [folder for folder in list_jobs(root) if is_worth_offering(folder)]
-    return [folder for folder in found if not is_claimed(folder)]
+    found = []
+    for folder in list_jobs(root):
+        with contextlib.suppress(InvalidJobError):  # another Blender removes it at this moment
+            if is_worth_offering(folder) and not is_claimed(folder):
+                found.append(folder)
+    return found
 
 
 def is_worth_offering(job_dir: Path) -> bool:
@@ -241,6 +254,16 @@ def remove(path: Path) -> bool:
         else:
             path.unlink(missing_ok=True)
     return not path.exists()
+
+
+def remove_job(job_dir: Path, lock: FileLock) -> bool:
+    """Remove a job that one has claimed, and release the claim; True when nothing is left.
+
+    job.json goes first: from then on nobody else takes the folder for a job.
+    """
+    is_free = remove(job_dir / JOB)
+    lock.release()  # Windows removes no file that is open
+    return is_free and remove(job_dir)
 
 
 def resolve(job_dir: Path, path: str) -> Path:

@@ -7,7 +7,9 @@ and rendering it in a subprocess left gaps of 0.07 s.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import bpy
 
 from ..engine.atomic_file import write_atomic
-from ..engine.errors import MediaError
+from ..engine.errors import MediaError, StorageError
 from .source_export import Rendering
 from .words import rpt_
 
@@ -25,12 +27,30 @@ BLEND = "render.blend"
 LOG = "render.log"
 
 
-def prepare(job_folder: Path, renderings: list[Rendering]) -> None:
-    """Save what the second Blender needs into the job folder; also a resumed job finds it there."""
-    bpy.ops.wm.save_as_mainfile(filepath=str(job_folder / BLEND), copy=True, check_existing=False)
+def prepare(job_folder: Path, renderings: list[Rendering], *, like: Path | None = None) -> None:
+    """Save what the second Blender needs into the job folder; also a resumed job finds it there.
+
+    Args:
+        job_folder: Of the job.
+        renderings: Strips and masks to render.
+        like: A job folder beside it with the same renderings: what it saved, and later what it
+            rendered, is linked and not made again.
+
+    Raises:
+        StorageError: The copy cannot be saved.
+    """
+    copy = job_folder / BLEND
+    if like is None or not _linked(like / BLEND, copy):
+        try:
+            bpy.ops.wm.save_as_mainfile(filepath=str(copy), copy=True, check_existing=False)
+        except RuntimeError as error:  # how operators say that the disk is full
+            text = rpt_("A copy of the film cannot be saved: {reason}", reason=str(error).strip())
+            hint = rpt_("Choose another results folder in the preferences.")
+            raise StorageError(text, hint=hint) from error
     request = {
         "blend": BLEND,
         "use_scripts": not bpy.app.autoexec_fail,
+        "like": like.name if like else "",
         "renderings": [asdict(rendering) for rendering in renderings],
     }
     write_atomic(job_folder / REQUEST, json.dumps(request, ensure_ascii=False, indent=1))
@@ -39,6 +59,26 @@ def prepare(job_folder: Path, renderings: list[Rendering]) -> None:
 def is_needed(job_folder: Path) -> bool:
     """Whether the job still has strips to render."""
     return any(not (job_folder / item["folder"]).exists() for item in _renderings(job_folder))
+
+
+def share(job_folder: Path) -> None:
+    """Link the pictures that another job of the same strip has rendered meanwhile."""
+    request = _request(job_folder)
+    if not request.get("like"):
+        return
+    for item in request["renderings"]:
+        rendered = job_folder.with_name(request["like"]) / item["folder"]
+        folder = job_folder / item["folder"]
+        if not folder.exists() and _pictures(rendered) == item["last"] - item["first"] + 1:
+            part = folder.with_name(folder.name + ".part")
+            shutil.rmtree(part, ignore_errors=True)
+            with contextlib.suppress(OSError):  # then they are rendered
+                part.mkdir()
+                if all(_linked(path, part / path.name) for path in rendered.iterdir()):
+                    part.rename(folder)
+    if not is_needed(job_folder):
+        with contextlib.suppress(OSError):
+            (job_folder / BLEND).unlink(missing_ok=True)
 
 
 class BackgroundRender:
@@ -119,8 +159,19 @@ def _pictures(folder: Path) -> int:
         return 0
 
 
-def _renderings(job_folder: Path) -> list[dict[str, Any]]:
+def _linked(path: Path, link: Path) -> bool:
+    """Whether a file got a second name; not every disk has such links."""
+    try:
+        link.hardlink_to(path)
+    except OSError:
+        return False
+    return True
+
+
+def _request(job_folder: Path) -> dict[str, Any]:
     path = job_folder / REQUEST
-    if not path.is_file():
-        return []
-    return json.loads(path.read_text(encoding="utf-8"))["renderings"]
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _renderings(job_folder: Path) -> list[dict[str, Any]]:
+    return _request(job_folder).get("renderings", [])

@@ -3,27 +3,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from typing import Any, ClassVar
 
 import bpy
 
 from .. import preferences
-from ..engine import job_store
-from ..engine.errors import EngineError, InvalidJobError, StorageError
+from ..engine.errors import EngineError, InvalidJobError
 from . import (
-    background_render,
     jobs,
     mask_choice,
     method_fields,
     model_choice,
-    recovery,
-    result_import,
+    new_jobs,
     settings,
     strips,
 )
-from .source_export import Export, check_strip, plan_export
+from .source_export import check_strip, plan_export
 from .strip_prompts import prompts_of
 from .words import iface_, rpt_
 
@@ -119,82 +115,16 @@ def edit_selection(
         frames = test_window(place) if is_test else None
         mask = mask_choice.mask_of(place)
         export = plan_export(place, mask, mask_channel=channel, frames=frames)
-        settings.planned_size(scene.delta_strip, export.source.size)
+        settings.planned_size(values, export.source.size)
         plans.append((place, export))
-    queued = []
-    for place, export in plans:
-        for number in range(variations):
-            job = queue_job(place, export, seed=scene.delta_strip.seed + number)
-            if is_test:
-                job.title += " · " + iface_("test")
-            if variations > 1:
-                job.title += " · " + iface_("seed {seed}", seed=job.job.seed)
-            queued.append(job)
+    seeds = range(values.seed, values.seed + variations)
+    queued = new_jobs.queue_jobs(plans, seeds)
+    for job in queued:
+        if is_test:
+            job.title += " · " + iface_("test")
+        if variations > 1:
+            job.title += " · " + iface_("seed {seed}", seed=job.job.seed)
     return queued
-
-
-def queue_job(place: strips.Place, export: Export, *, seed: int | None = None) -> jobs.QueuedJob:
-    """Make the job folder of one strip and put it into the queue.
-
-    Args:
-        place: The strip.
-        export: Its pictures.
-        seed: Instead of the chosen one.
-
-    Raises:
-        EngineError: A setting cannot be honoured, or the folder cannot be written.
-    """
-    scene, strip = place.scene, place.strip
-    job = settings.to_job(
-        scene.delta_strip,
-        export,
-        fps=strips.frame_rate(scene),
-        computer=this_computer(),
-        prompts=prompts_of(place),
-    )
-    if seed is not None:
-        job = dataclasses.replace(job, seed=seed)
-    placement = result_import.Placement(
-        strip=strips.mark(strip),
-        strip_name=strip.name,
-        scene=scene.name,
-        blend=bpy.data.filepath,
-        left=export.first,
-        content_start=strips.content_start(strip),
-        is_media_space=export.is_media_space,
-        is_rendered=export.source.rendering is not None,
-        mask=mask_choice.key_of(scene.delta_strip) if export.mask else "",
-        mask_kind=scene.delta_strip.mask_kind if export.mask else "strip",
-        blender_version=bpy.app.version_string,
-    )
-    root = preferences.jobs_root(bpy.data.filepath)
-    try:
-        folder = job_store.create(root, job, name=strip.name)
-        lock = job_store.claim(folder)
-        assert lock is not None  # the folder is new
-        result_import.save_placement(folder, placement)
-        if export.renderings:
-            background_render.prepare(folder, export.renderings)
-        recovery.remember_root(root)
-        recovery.follow_file(folder)
-    except OSError as error:
-        raise StorageError(
-            rpt_(
-                "The job cannot be written to {folder}: {reason}.",
-                folder=root,
-                reason=error.strerror or error,
-            ),
-            hint=rpt_("Choose another results folder in the preferences."),
-        ) from error
-    queued = jobs.QueuedJob(folder, strip.name, job, lock, warnings=list(export.warnings))
-    jobs.queue.add(queued)
-    return queued
-
-
-def this_computer() -> settings.Computer:
-    """What the preferences say about the computer."""
-    device, threads = preferences.engine_device(), preferences.engine_threads()
-    return settings.Computer(device=device, threads=threads)
 
 
 def finish(operator: Any, queued: list[jobs.QueuedJob]) -> set[str]:

@@ -127,6 +127,7 @@ class Queue:
         if job.state == "waiting":
             if self.engine is not None and self.engine.job:
                 return  # the engine has not let go of the last job yet
+            background_render.share(job.folder)
             if background_render.is_needed(job.folder):
                 self._render = background_render.BackgroundRender(job.folder)
                 job.state = "exporting"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -31,7 +32,8 @@ class QueuedJob:
 
     `state` is `kept` when the result waits in the list of results, because its place is gone;
     `code` is the error's (engine/errors.py), `preview` the path of the newest picture of the edit,
-    `preview_count` how often it was renewed.
+    `preview_count` how often it was renewed, `serial` another number for each entry of the queue: a
+    retried job has the folder, and the names of pictures, that it had before.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class QueuedJob:
     code: str = ""
     preview: str = ""
     preview_count: int = 0
+    serial: int = field(default_factory=itertools.count().__next__, compare=False)
 
     @property
     def is_open(self) -> bool:

@@ -8,6 +8,7 @@ versions of a user share.
 from __future__ import annotations
 
 import atexit
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,22 @@ def scan() -> list[Recovered]:
     """Look for unfinished jobs that are in nobody's queue; finished ones are in the results."""
     roots = [*known_roots(), preferences.jobs_root(bpy.data.filepath)]
     in_queue = {job.folder for job in jobs.queue.jobs}
-    found.clear()
+    offered = []
     for folder in dict.fromkeys(f for root in roots for f in job_store.recoverable(root)):
         placement = result_import.load_placement(folder)
-        if folder not in in_queue and placement is not None and job_store.state(folder) != "done":
-            found.append(Recovered(folder, placement.strip_name, placement.blend))
+        if folder in in_queue or placement is None or _is_finished(folder):
+            continue
+        offered.append(Recovered(folder, placement.strip_name, placement.blend))
+    found[:] = offered
     return found
+
+
+def _is_finished(folder: Path) -> bool:
+    """Whether a job has its result; one that is being removed needs no one either."""
+    try:
+        return job_store.state(folder) in ("done", "imported")
+    except InvalidJobError:
+        return True
 
 
 def resume(folder: Path) -> jobs.QueuedJob:
@@ -93,9 +104,13 @@ def resume(folder: Path) -> jobs.QueuedJob:
     lock = job_store.claim(folder)
     if lock is None:
         raise _in_use(rpt_("Look there."))
+    # Now that nobody else has it: this list may be older than what another Blender did.
+    if job_store.state(folder) == "imported":
+        lock.release()
+        raise _already_finished()
     queued = jobs.QueuedJob(folder, placement.strip_name, job, lock)
     jobs.queue.add(queued)
-    scan()
+    scan_quietly()
     return queued
 
 
@@ -110,6 +125,8 @@ def resume_smaller(folder: Path) -> jobs.QueuedJob:
     if lock is None:
         raise _in_use(rpt_("Look there."))
     try:
+        if _is_finished(folder):
+            raise _already_finished()
         scale = max(job.area_scale * SMALLER_STILL, LEAST_AREA_SCALE)
         smaller = dumps(replace(job, area_scale=scale), indent=1) + "\n"
         write_atomic(folder / job_store.JOB, smaller)
@@ -119,21 +136,45 @@ def resume_smaller(folder: Path) -> jobs.QueuedJob:
 
 
 def discard(folder: Path) -> None:
-    """Delete a job with all its files.
+    """Delete an unfinished job with all its files.
 
     Raises:
-        EngineError: It is no job folder, or it is in use.
+        EngineError: It is no job folder, it is in use, or it has its result: another Blender may
+            have finished it since it was offered here.
+    """
+    delete(folder, is_wanted=lambda: not _is_finished(folder))
+
+
+def delete(folder: Path, *, is_wanted: Callable[[], bool] = lambda: True) -> None:
+    """Delete a job with all its files, its result too.
+
+    Args:
+        folder: Of the job.
+        is_wanted: Asked when nobody else can have it any more.
+
+    Raises:
+        EngineError: It is no job folder, it is in use, or not to be deleted after all.
     """
     job_store.state(folder)  # raises when this is no job folder
     lock = job_store.claim(folder)
     if lock is None:
         raise _in_use(rpt_("Cancel it first."))
-    lock.release()
-    if not job_store.remove(folder):
+    if not is_wanted():
+        lock.release()
+        raise _already_finished()
+    if not job_store.remove_job(folder, lock):
         text = rpt_("{folder} cannot be deleted.", folder=folder)
         raise InvalidJobError(text, hint=rpt_("Delete it by hand."))
     jobs.queue.jobs = [job for job in jobs.queue.jobs if job.folder != folder]
-    scan()
+    scan_quietly()
+
+
+def _already_finished() -> InvalidJobError:
+    scan_quietly()
+    return InvalidJobError(
+        rpt_("This edit is finished: another Blender has done it."),
+        hint=rpt_("It is in Results."),
+    )
 
 
 def _in_use(hint: str) -> InvalidJobError:

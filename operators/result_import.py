@@ -22,7 +22,6 @@ from ..engine.job import EditJob
 from . import curves, strips
 from .words import rpt_
 
-PLACEMENT = "blender.json"
 FRAMES_FOLDER = "frames"
 JOB_KEY = "delta_strip_job"
 _NAME_BYTES = 63
@@ -68,13 +67,14 @@ def save_placement(job_folder: Path, placement: Placement) -> None:
         StorageError: It cannot be written.
     """
     text = json.dumps(asdict(placement), ensure_ascii=False, indent=1)
-    write_atomic(job_folder / PLACEMENT, text)
+    write_atomic(job_folder / job_store.PLACEMENT, text)
 
 
 def load_placement(job_folder: Path) -> Placement | None:
     """The placement of a job; None when it was not made by Blender."""
     try:
-        return Placement(**json.loads((job_folder / PLACEMENT).read_text(encoding="utf-8")))
+        text = (job_folder / job_store.PLACEMENT).read_text(encoding="utf-8")
+        return Placement(**json.loads(text))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -211,7 +211,7 @@ def delete(folder: Path) -> None:
             rpt_("“{strip}” shows these frames.", strip=shown[0].strip.name),
             hint=rpt_("Delete that strip first, and then the result."),
         )
-    recovery.discard(folder)
+    recovery.delete(folder)
     refresh()
 
 

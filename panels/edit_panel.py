@@ -15,6 +15,7 @@ from ..operators import (
     jobs,
     mask_choice,
     model_choice,
+    new_jobs,
     source_export,
     strips,
     timings,
@@ -75,7 +76,7 @@ def time_line(scene: Any) -> str:
     is_loaded = jobs.queue.backbone == model_choice.chosen_name()
     try:
         seconds = timings.estimate(
-            scene.delta_strip, found, edit.this_computer(), is_loaded=is_loaded
+            scene.delta_strip, found, new_jobs.this_computer(), is_loaded=is_loaded
         )
     except EngineError:
         return ""  # the button says what is wrong

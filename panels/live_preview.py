@@ -10,7 +10,8 @@ import bpy.utils.previews
 
 from ..operators.queued_job import QueuedJob
 
-_shown: tuple[str, int] = ("", 0)
+_shown = (-1, 0)
+"""The picture that is loaded last: serial number of the job, and its number in it."""
 _pictures: Any = None
 
 
@@ -19,7 +20,7 @@ def icon(job: QueuedJob) -> int:
     global _shown
     if not job.preview_count or _pictures is None:
         return 0
-    wanted = (job.preview, job.preview_count)
+    wanted = (job.serial, job.preview_count)
     if wanted != _shown and Path(job.preview).is_file():
         # A name of its own for each picture: one that is on the screen must not change under it.
         picture = _pictures.load(str(wanted), job.preview, "IMAGE")
@@ -27,7 +28,8 @@ def icon(job: QueuedJob) -> int:
         if len(_pictures) > 2:
             del _pictures[next(iter(_pictures))]
         _shown = wanted
-    return _pictures[str(_shown)].icon_id if str(_shown) in _pictures else 0
+    is_of_job = _shown[0] == job.serial and str(_shown) in _pictures
+    return _pictures[str(_shown)].icon_id if is_of_job else 0
 
 
 def register() -> None:
@@ -40,4 +42,4 @@ def unregister() -> None:
     """Free the pictures."""
     global _pictures, _shown
     bpy.utils.previews.remove(_pictures)
-    _pictures, _shown = None, ("", 0)
+    _pictures, _shown = None, (-1, 0)

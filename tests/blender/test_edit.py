@@ -109,8 +109,8 @@ def test_a_strip_inside_a_meta_strip_gets_its_result_inside_too(part, scene, cli
     meta = children(scene.sequence_editor).new_meta(name="meta", channel=3, frame_start=10)
     clip.move_to_meta(meta)
     place = part("operators.strips").find_named(scene, "clip")
-    edit = part("operators.edit")
-    job = edit.queue_job(place, part("operators.source_export").plan_export(place))
+    plan = (place, part("operators.source_export").plan_export(place))
+    (job,) = part("operators.new_jobs").queue_jobs([plan], [1])
     part("operators.jobs").run_to_end([job])
     assert sorted(s.name for s in children(meta)) == ["clip", job.result_name]
 

@@ -140,7 +140,7 @@ def test_a_chosen_model_gives_the_job_its_folder_numbers_and_size(part, models, 
 
 def test_times_are_kept_and_estimated_for_each_model(part, models, clip, folder):
     timings, settings = part("operators.timings"), part("operators.settings")
-    values, computer = bpy.context.scene.delta_strip, part("operators.edit").this_computer()
+    values, computer = bpy.context.scene.delta_strip, part("operators.new_jobs").this_computer()
 
     def estimate() -> float | None:
         return timings.estimate(values, [(6, (64, 48))], computer, is_loaded=True)

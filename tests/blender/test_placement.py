@@ -30,10 +30,10 @@ def test_an_edit_in_a_copied_scene_and_one_in_the_original_come_back_where_they_
     (first,) = start(part)
     copy = scene.copy()
     copy.name = name
-    edit = part("operators.edit")
     part("operators.strips").settle(bpy.data.scenes)
     place = part("operators.strips").find_named(copy, "clip")
-    second = edit.queue_job(place, part("operators.source_export").plan_export(place))
+    plan = (place, part("operators.source_export").plan_export(place))
+    (second,) = part("operators.new_jobs").queue_jobs([plan], [1])
     poll_until(part, lambda: not (first.is_open or second.is_open))
     assert [s["delta_strip_job"] for s in results(scene)] == [str(first.folder)]
     assert [s["delta_strip_job"] for s in results(copy)] == [str(second.folder)]

@@ -211,9 +211,9 @@ def test_the_memory_preset_cpu_computes_on_the_processor_whatever_the_device(par
         assert bpy.ops.delta_strip.edit() == {"FINISHED"}
         assert queue.jobs[0].job.device == "cpu"
         assert part("preferences").worker_options().memory == "auto"
-        assert part("operators.edit").this_computer().device == "cpu"
+        assert part("operators.new_jobs").this_computer().device == "cpu"
         chosen.memory = "high"
-        assert part("operators.edit").this_computer().device == "cuda"
+        assert part("operators.new_jobs").this_computer().device == "cuda"
     finally:
         chosen.property_unset("device")
         chosen.property_unset("memory")

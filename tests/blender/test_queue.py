@@ -143,6 +143,22 @@ def test_the_running_jobs_picture_is_read_once_and_renewed(part, scene, clip, qu
     assert first not in preview._pictures.values()
 
 
+def test_a_retried_job_shows_its_own_pictures(part, scene, clip, fake):
+    fake("slow", STEPS="200", STEP_SECONDS="0.05")
+    preview, recovery = part("panels.live_preview"), part("operators.recovery")
+    (job,) = start(part)
+    for count in (1, 2):
+        poll_until(part, lambda count=count: job.preview_count >= count)
+        preview.icon(job)
+    part("operators.jobs").queue.cancel(job)
+    poll_until(part, lambda: not job.is_open)
+    again = recovery.resume(job.folder)
+    for count in (1, 2, 3):
+        poll_until(part, lambda count=count: again.preview_count >= count)
+        preview.icon(again)
+        assert list(preview._pictures)[-1] == str((again.serial, again.preview_count))
+
+
 def test_the_status_line_names_the_job_its_step_and_how_many_wait(part, scene, clip, queue, fake):
     fake("slow", STEPS="500", STEP_SECONDS="0.02")
     text = part("panels.status").queue_text

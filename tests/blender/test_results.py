@@ -211,7 +211,7 @@ def test_what_cannot_be_reused_is_said(part, scene, clip, listed, mask):
 def test_placements_of_earlier_versions_are_still_read(part, scene, clip):
     press_edit()
     imports = part("operators.result_import")
-    path = Path(results(scene)[0]["delta_strip_job"]) / imports.PLACEMENT
+    path = Path(results(scene)[0]["delta_strip_job"]) / part("engine.job_store").PLACEMENT
     data = json.loads(path.read_text(encoding="utf-8"))
     del data["mask"]
     path.write_text(json.dumps(data), encoding="utf-8")

@@ -8,9 +8,9 @@ import bpy
 import numpy as np
 import pytest
 
-from tests.blender.editing import press_edit, results
+from tests.blender.editing import poll_until, press_edit, results
 from tests.blender.pictures import frame, read_png, write_sequence
-from tests.blender.timeline import add_images, left, right, select_only
+from tests.blender.timeline import add_images, left, right, select_only, trim
 
 
 @pytest.fixture
@@ -77,6 +77,84 @@ def test_variations_edit_with_one_seed_after_the_other(scene, long_clip, queue):
     assert scene.delta_strip.seed == 40
 
 
+@pytest.fixture
+def rendered_clip(long_clip):
+    """A strip that only a second Blender can show."""
+    long_clip.use_reverse_frames = True
+    trim(long_clip, 10, 16)
+    return long_clip
+
+
+def test_variations_of_a_rendered_strip_are_rendered_once(
+    part, scene, rendered_clip, queue, monkeypatch
+):
+    background_render = part("operators.background_render")
+    begun, saved = [], []
+    begin = background_render.BackgroundRender.__init__
+
+    def counted(self, folder):
+        begun.append(folder)
+        begin(self, folder)
+
+    monkeypatch.setattr(background_render.BackgroundRender, "__init__", counted)
+    bpy.app.handlers.save_pre.append(lambda *_: saved.append(1))
+    scene.delta_strip.variations = 3
+    assert bpy.ops.delta_strip.variations("EXEC_DEFAULT") == {"FINISHED"}
+    bpy.app.handlers.save_pre.pop()
+    assert [job.state for job in queue.jobs] == ["done"] * 3
+    assert len(begun) == len(saved) == 1
+    first, *others = (job.folder for job in queue.jobs)
+    for other in others:
+        for picture in sorted((first / "source").iterdir()):
+            assert (other / "source" / picture.name).samefile(picture)
+    assert not list(first.parent.glob("*/render.blend"))
+
+
+@pytest.mark.parametrize("missing", ["links", "pictures"])
+def test_a_variation_without_the_others_pictures_renders_its_own(
+    part, scene, rendered_clip, queue, monkeypatch, missing
+):
+    if missing == "links":
+
+        def refuse(*_arguments):
+            raise OSError(1, "Operation not permitted")
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    first, second = part("operators.edit").edit_selection(bpy.context, variations=2)
+    poll_until(part, lambda: not first.is_open)
+    if missing == "pictures":
+        next((first.folder / "source").iterdir()).unlink()
+    poll_until(part, lambda: not second.is_open)
+    assert second.state == "done", second.message
+    assert len(list((second.folder / "source").iterdir())) == 6
+
+
+@pytest.mark.parametrize("reason", ["disk", "copy"])
+def test_edit_queues_all_jobs_or_none(part, scene, rendered_clip, queue, monkeypatch, reason):
+    job_store, background_render = part("engine.job_store"), part("operators.background_render")
+    errors = part("engine.errors")
+    made = []
+    save, placement = background_render.BLEND, part("operators.result_import").save_placement
+
+    def fails_at_the_second(folder, value):
+        made.append(folder)
+        if len(made) == 2:
+            if reason == "disk":
+                raise errors.StorageError("No space left.")
+            monkeypatch.setattr(background_render, "BLEND", f"missing/{save}")
+            monkeypatch.setattr(background_render, "_linked", lambda *_: False)
+        placement(folder, value)
+
+    monkeypatch.setattr(part("operators.result_import"), "save_placement", fails_at_the_second)
+    scene.delta_strip.variations = 3
+    with pytest.raises(RuntimeError, match=r"No space left|A copy of the film cannot be saved"):
+        bpy.ops.delta_strip.variations("EXEC_DEFAULT")
+    assert queue.jobs == []
+    assert len(made) == 2
+    assert job_store.list_jobs(made[0].parent) == []
+    assert not any(folder.exists() for folder in made)
+
+
 def test_variations_reach_the_largest_seed(scene, long_clip):
     scene.delta_strip.seed, scene.delta_strip.variations = 2**31 - 1, 16
     assert bpy.ops.delta_strip.variations("EXEC_DEFAULT") == {"FINISHED"}
@@ -96,7 +174,7 @@ def test_the_time_is_unknown_before_the_first_edit_and_measured_after(
 
 def test_the_estimate_grows_with_steps_and_frames(part, scene, long_clip, timings):
     press_edit()
-    computer = part("operators.edit").this_computer()
+    computer = part("operators.new_jobs").this_computer()
     values = scene.delta_strip
 
     def seconds(frames: int, *, is_loaded: bool = True) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import job_store
+from engine import job_cleaning, job_store
 from engine.job_cleaning import Cleaned, clean, removable
 from tests.unit.jobs import make_job, touch
 
@@ -26,6 +26,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     touch(found["imported"], "imported")
     touch(found["interrupted"], "checkpoint.safetensors")
     for age, name in enumerate(reversed(names)):
+        touch(found[name], "blender.json")
         for path in (found[name], *found[name].iterdir()):
             os.utime(path, (1e9 - age, 1e9 - age))
     return found
@@ -107,3 +108,62 @@ def test_what_vanishes_while_it_is_measured_counts_as_nothing(tmp_path, folders,
     after = next(item for item in removable([tmp_path]) if item.folder == folders["failed"])
     assert not frames.exists()
     assert 0 < after.bytes < before.bytes
+
+
+def test_what_blender_did_not_make_stays(tmp_path, folders):
+    (folders["cancelled"] / "blender.json").unlink()  # `engine edit -o`, stopped to go on later
+    touch(folders["cancelled"], "my notes.txt", "checkpoint.safetensors")
+    clean([tmp_path])
+    assert (folders["cancelled"] / "my notes.txt").exists()
+    assert (folders["cancelled"] / "checkpoint.safetensors").exists()
+    assert not folders["failed"].exists()
+
+
+def test_a_job_that_is_retried_while_others_are_measured_stays(tmp_path, folders, monkeypatch):
+    look, locks = job_cleaning.removable, []
+
+    def looked(roots):
+        found = look(roots)
+        locks.append(job_store.claim(folders["cancelled"]))  # Retry is pressed
+        job_store.remove(folders["failed"] / "failure.json")  # and elsewhere begun anew
+        return found
+
+    monkeypatch.setattr(job_cleaning, "removable", looked)
+    cleaned = clean([tmp_path])
+    assert folders["cancelled"].exists()
+    assert folders["failed"].exists()
+    assert cleaned.folders == (folders["imported"] / "source",)
+    locks[0].release()
+
+
+def test_what_a_job_may_be_reading_stays(tmp_path, folders, monkeypatch):
+    kept = tmp_path / "references" / ("a" * 64)
+    touch(kept, "0.safetensors")
+    look, locks = job_cleaning.removable, []
+
+    def looked(roots):
+        found = look(roots)
+        locks.append(job_store.claim(folders["interrupted"]))
+        return found
+
+    assert kept in [item.folder for item in removable([tmp_path])]
+    with monkeypatch.context() as patch:
+        patch.setattr(job_cleaning, "removable", looked)
+        clean([tmp_path])
+    assert kept.exists()
+    locks[0].release()
+    clean([tmp_path])
+    assert not kept.exists()
+
+
+def test_a_job_that_another_blender_removes_is_passed_over(tmp_path, folders, monkeypatch):
+    look = job_store.list_jobs
+
+    def listed(root):
+        found = look(root)
+        job_store.remove(folders["failed"])
+        return found
+
+    monkeypatch.setattr(job_store, "list_jobs", listed)
+    assert folders["cancelled"] in [item.folder for item in removable([tmp_path])]
+    assert folders["interrupted"] in job_store.recoverable(tmp_path)

@@ -197,6 +197,31 @@ def test_recovery_offers_what_is_unfinished_or_not_imported(tmp_path: Path) -> N
     assert folders["claimed"] in job_store.recoverable(tmp_path)
 
 
+def test_a_folder_that_nobody_may_look_into_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_dir = job_store.create(tmp_path, make_job(), name="mine")
+    (tmp_path / "lost+found").mkdir()
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.parent.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert job_store.list_jobs(tmp_path) == [job_dir]
+    assert job_store.recoverable(tmp_path) == [job_dir]
+
+
+def test_a_claimed_job_is_removed_with_its_lock(job_dir: Path) -> None:
+    lock = job_store.claim(job_dir)
+    assert lock is not None
+    assert job_store.remove_job(job_dir, lock)
+    assert not job_dir.exists()
+    assert not lock.is_held
+
+
 @pytest.mark.parametrize(
     ("code", "without_checkpoint", "with_checkpoint"),
     [
