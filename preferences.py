@@ -16,6 +16,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .engine.errors import EnvironmentSetupError
 from .engine.job import Device
+from .engine.reachable import has_file, has_folder
 from .engine.request import default_threads
 from .engine.worker_options import Memory, WorkerOptions
 
@@ -248,7 +249,7 @@ def engine_python() -> Path:
                 hint="Choose one in the preferences of Delta Strip, or use its own environment.",
             )
     python = Path(bpy.path.abspath(named)) if named else python_of(environment_folder())
-    if not python.is_file():
+    if not has_file(python):
         if not named:
             raise EnvironmentSetupError(
                 "The engine is not installed.",
@@ -273,7 +274,7 @@ def jobs_root(blend: str = "") -> Path:
     if blend:
         return Path(blend).parent / "delta_strip"
     videos = Path.home() / "Videos"
-    return (videos if videos.is_dir() else Path.home()) / "Delta Strip"
+    return (videos if has_folder(videos) else Path.home()) / "Delta Strip"
 
 
 def engine_device() -> Device:

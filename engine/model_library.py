@@ -13,6 +13,7 @@ from pathlib import Path
 from .atomic_file import write_atomic
 from .errors import BackboneError, EngineError, StorageError
 from .model_folder import IMAGE_KIND, WEIGHTS, forget_checksums
+from .reachable import has_file, has_folder
 from .registry import CARD_NAME, BackboneCard, CardFile, as_card, as_file, find_backbone
 from .schema import dumps, from_plain, loads
 
@@ -114,9 +115,9 @@ def check_is_model(folder: Path) -> None:
     Raises:
         BackboneError: It is not there, or has neither a card nor model_index.json.
     """
-    if not folder.is_dir():
+    if not has_folder(folder):
         raise BackboneError(f"The model's folder {folder} is not there.", hint=_RECONNECT)
-    if not any((folder / name).is_file() for name in ("model_index.json", CARD_NAME)):
+    if not any(has_file(folder / name) for name in ("model_index.json", CARD_NAME)):
         raise BackboneError(
             f"{folder} is not a model's folder: it has neither model_index.json nor {CARD_NAME}.",
             hint="Choose the folder that holds model_index.json.",
@@ -163,8 +164,8 @@ def check_there(card: BackboneCard) -> None:
     Raises:
         BackboneError: The folder, or one with weights, is not there.
     """
-    if not card.folder.is_dir():
+    if not has_folder(card.folder):
         raise BackboneError(f"The model's folder {card.folder} is not there.", hint=_RECONNECT)
     for name in WEIGHTS:
-        if not (card.folder / name).is_file():
+        if not has_file(card.folder / name):
             raise BackboneError(f"{card.folder} is incomplete: {name} is missing.", hint=_VERIFY)

@@ -24,6 +24,7 @@ from .model_folder import (
     kind_of,
     sha256_of,
 )
+from .reachable import has_folder
 from .schema import check_limits, from_plain, loads, setting
 
 CARD_NAME = "delta_strip.json"
@@ -198,7 +199,7 @@ def find_backbone(name: str) -> BackboneCard:
         if card.id == name:
             return card
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if has_folder(folder):
         folder = folder.resolve()
         return read_card(folder) if (folder / CARD_NAME).exists() else recognised_card(folder)
     if folder.is_absolute():

@@ -59,6 +59,8 @@ def why_not(scene: Any) -> str:
         preferences.engine_python()
     except EngineError as error:
         return rpt_(error.message)
+    except OSError as error:
+        return rpt_("A file cannot be read: {reason}.", reason=error)
     return ""
 
 
@@ -166,6 +168,10 @@ class _EditOperator:
             queued = self.queue(context)
         except EngineError as error:
             self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
+            return {"CANCELLED"}
+        except OSError as error:  # a drive that went while its files were looked at
+            text = rpt_("A file cannot be read: {reason}.", reason=error)
+            self.report({"ERROR"}, text)  # type: ignore[attr-defined]
             return {"CANCELLED"}
         return finish(self, queued)
 

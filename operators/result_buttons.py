@@ -14,6 +14,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from ..engine import job_store
 from ..engine.errors import EngineError, InvalidJobError
+from ..engine.reachable import has_folder
 from . import jobs, recovery, result_import, results, settings_reuse, strips
 from .words import rpt_
 
@@ -111,7 +112,7 @@ class DELTA_STRIP_OT_reveal_result(ResultOperator, bpy.types.Operator):
     def act(self, _context: Any) -> str:
         """Open it in the desktop's own program."""
         folder = self.folder
-        if not folder.is_dir():
+        if not has_folder(folder):
             raise InvalidJobError(rpt_("{folder} does not exist any more.", folder=folder))
         bpy.ops.wm.path_open(filepath=str(folder))
         return ""

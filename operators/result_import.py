@@ -19,6 +19,7 @@ from ..engine import job_store
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import MediaError
 from ..engine.job import EditJob
+from ..engine.reachable import has_file
 from . import curves, strips
 from .words import rpt_
 
@@ -106,7 +107,7 @@ def find_frames(job_folder: Path, job: EditJob) -> list[str]:
     """
     folder = job_folder / FRAMES_FOLDER
     paths = [folder / f"{number:06d}.png" for number in range(1, job.frame_count + 1)]
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not has_file(path)]
     if missing:
         raise MediaError(
             rpt_(

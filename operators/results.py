@@ -25,6 +25,7 @@ from .. import preferences
 from ..engine import job_store
 from ..engine.errors import EngineError, InvalidJobError
 from ..engine.job import EditJob
+from ..engine.reachable import has_file
 from . import jobs, recovery, result_import, source_files, strips
 from .words import rpt_
 
@@ -157,7 +158,7 @@ def folder_of(strip: Any) -> Path:
     """The job folder of a result strip; where its frames are now comes first, it may have moved."""
     beside = Path(source_files.absolute(strip.directory)).parent
     named = Path(strip[result_import.JOB_KEY])
-    return beside if (beside / job_store.JOB).is_file() else named
+    return beside if has_file(beside / job_store.JOB) else named
 
 
 def strips_showing(folder: Path) -> list[strips.Place]:

@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from ..engine.errors import MediaError
+from ..engine.reachable import has_file
 from . import movie_timing, strips
 from .words import rpt_
 
@@ -30,11 +31,9 @@ def check_files(strip: Any, *, is_quick: bool = False) -> None:
     for part in strips.inputs(strip):
         check_files(part, is_quick=is_quick)
     for path in media_paths(strip, ends_only=is_quick):
-        if not path.is_file():
+        if not has_file(path):
             raise MediaError(
-                rpt_(
-                    "“{strip}” cannot be read: {file} does not exist.", strip=strip.name, file=path
-                ),
+                rpt_("“{strip}” cannot be read: {file} is not there.", strip=strip.name, file=path),
                 hint=rpt_("Find the missing file (File > External Data), or select another strip."),
             )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy.utils.previews
 
+from ..engine.reachable import has_file
 from ..operators.queued_job import QueuedJob
 
 _shown = (-1, 0)
@@ -21,7 +22,7 @@ def icon(job: QueuedJob) -> int:
     if not job.preview_count or _pictures is None:
         return 0
     wanted = (job.serial, job.preview_count)
-    if wanted != _shown and Path(job.preview).is_file():
+    if wanted != _shown and has_file(Path(job.preview)):
         # A name of its own for each picture: one that is on the screen must not change under it.
         picture = _pictures.load(str(wanted), job.preview, "IMAGE")
         _ = picture.image_size[0]  # reads the file now: later, the icon would be empty for a moment

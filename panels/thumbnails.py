@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy.utils.previews
 
+from ..engine.reachable import has_file
 from ..operators import results
 
 _previews: Any = None
@@ -21,7 +22,7 @@ def icon(path: Path) -> int:
     key = str(path)
     if key in _previews:
         return _previews[key].icon_id
-    return _previews.load(key, key, "IMAGE").icon_id if path.is_file() else 0
+    return _previews.load(key, key, "IMAGE").icon_id if has_file(path) else 0
 
 
 def forget() -> None:

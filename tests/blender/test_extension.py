@@ -261,7 +261,7 @@ def test_an_adjustment_layer_is_refused(refused, scene):
 def test_a_missing_file_is_named(refused, scene, tmp_path):
     add_images(scene.sequence_editor, write_sequence(tmp_path / "in", 3))
     (tmp_path / "in/0002.png").unlink()
-    assert "0002.png does not exist" in refused()
+    assert "0002.png is not there" in refused()
 
 
 def test_a_missing_movie_inside_a_meta_strip_is_named(refused, scene, tmp_path, movie):
@@ -270,7 +270,7 @@ def test_a_missing_movie_inside_a_meta_strip_is_named(refused, scene, tmp_path, 
     meta = children(scene.sequence_editor).new_meta(name="meta", channel=2, frame_start=1)
     add_movie(scene.sequence_editor, copy).move_to_meta(meta)
     copy.unlink()
-    assert "gone.mkv does not exist" in refused()
+    assert "gone.mkv is not there" in refused()
 
 
 @pytest.mark.parametrize("name", ["source", "target"])
