@@ -15,7 +15,7 @@ from tests.blender.pictures import write_sequence
 from tests.blender.timeline import add_images, trim
 
 SCRIPT = """
-import sys, os, bpy, addon_utils, importlib
+import sys, os, time, bpy, addon_utils, importlib
 from pathlib import Path
 module, blend, folder = sys.argv[1:]
 addon_utils.enable(module, default_set=True)
@@ -28,6 +28,7 @@ background_render.prepare(Path(folder), plan.renderings)
 render = background_render.BackgroundRender(Path(folder))
 while not render.done:
     render.poll()
+    time.sleep(0.05)
 print("PID", render._process.pid, flush=True)
 os.kill(os.getpid(), 9)
 """

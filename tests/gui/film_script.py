@@ -13,7 +13,7 @@ import bpy
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import steps
 import tab
-from steps import FOLDER, fact, part, picture, wait
+from steps import FOLDER, act, fact, part, picture, wait
 from tab import jobs, names, results, scroll
 
 PROMPTS = ("a red ball moving over sky", "a yellow ball moving over sky")
@@ -114,6 +114,11 @@ def cut_on() -> None:
     bpy.ops.ed.undo_push(message="title")
 
 
+def is_titled() -> bool:
+    """Whether the strip is there that was added last; results come in meanwhile."""
+    return "title" in names()
+
+
 def check_cut() -> None:
     fact(cut=names())
     picture("film_running.png")
@@ -185,6 +190,10 @@ def write_something_else() -> None:
     settings.source_prompt = settings.target_prompt = "something else"
 
 
+def prompts() -> str:
+    return tab.scene().delta_strip.target_prompt
+
+
 def check_reused() -> None:
     settings = tab.scene().delta_strip
     fact(reused=settings.target_prompt, method=settings.method, mask=settings.mask_strip)
@@ -239,9 +248,9 @@ steps.run(
         (wait(is_under_way, "the first of three jobs is under way"), 0.5),
         (cut_on, 1.5),
         (check_cut, 0.5),
-        (lambda: steps.press(*tab.TIMELINE, "Delete"), 1.5),
+        (act(lambda: steps.press(*tab.TIMELINE, "Delete"), is_titled, "a strip is deleted"), 0.5),
         (check_deleted, 0.1),
-        (lambda: steps.press(*tab.TIMELINE, "ctrl+z"), 1.5),
+        (act(lambda: steps.press(*tab.TIMELINE, "ctrl+z"), is_titled, "it is back"), 0.5),
         (check_undone, 0.5),
         (wait(are_done, "three results are in the timeline"), 2.0),
         (check_results, 0.5),
@@ -260,7 +269,7 @@ steps.run(
         (lambda: picture("film_made_from.png"), 0.5),
         (write_something_else, 0.5),
         (reuse.look, 1.0),
-        (reuse.click, 1.5),
+        (act(reuse.click, prompts, "the settings are back", again=10.0), 0.5),
         (check_reused, 0.5),
         (scroll(-80), 3.0),
         (lambda: picture("film_reused.png"), 0.5),

@@ -91,6 +91,36 @@ def wait(condition: Callable[[], object], what: str) -> Callable[[], bool]:
     return step
 
 
+def act(
+    action: Callable[[], object], look: Callable[[], object], what: str, *, again: float = 0.0
+) -> Callable[[], bool]:
+    """A step that does something once and waits until what `look` gives has changed.
+
+    Args:
+        action: Keys or a click; a busy machine takes seconds until Blender sees them.
+        look: What they change.
+        what: The change, in words.
+        again: Seconds after which it is done once more, where that does no harm: a button that is
+            being drawn anew takes no click.
+    """
+    before: list[object] = []
+    begun: list[float] = []
+
+    def step() -> bool:
+        now = time.monotonic()
+        if not begun:
+            before.append(look())
+        elif look() != before[0]:
+            return False
+        if not begun or (again and now - begun[-1] > again):
+            begun.append(now)
+            action()
+        assert now - begun[0] < _PATIENCE, f"waited in vain until {what}"
+        return True
+
+    return step
+
+
 def watch(name: str) -> None:
     """Begin to measure the time between two ticks under this name; end with an empty one."""
     global _watched, _last

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import own_time
 import steps
 import tab
-from steps import FOLDER, fact, part, picture, wait
+from steps import FOLDER, act, fact, part, picture, wait
 from tab import TIMELINE, jobs, names, results, scroll
 
 # Where the other buttons are from Edit, as the pictures show them.
@@ -85,9 +85,16 @@ def note_progress() -> None:
     fact(queued=len(jobs()), state=jobs()[-1].state, before=jobs()[-1].factor)
 
 
-def press_stop() -> None:
+def note_more_progress() -> None:
     fact(after=jobs()[-1].factor)
-    edit.click(*STOP)
+
+
+def is_stopped() -> bool:
+    return jobs()[-1].is_cancelling or not jobs()[-1].is_open
+
+
+def shown() -> list[bool]:
+    return [strip.mute for strip in results()]
 
 
 def check_cancelled() -> None:
@@ -179,15 +186,16 @@ steps.run(
         (wait(is_editing, "the edit makes steps"), 0.1),
         (note_progress, 0.1),
         (lambda: picture("running.png"), 1.0),
-        (press_stop, 0.5),
+        (note_more_progress, 0.1),
+        (act(lambda: edit.click(*STOP), is_stopped, "the cross is clicked", again=10.0), 0.5),
         (wait(lambda: not jobs()[-1].is_open, "the job is cancelled"), 1.0),
         (check_cancelled, 0.5),
         (press_edit, 1.0),
         (wait(results, "the result is in the timeline"), 2.0),
         (check_result, 0.5),
-        (lambda: steps.press(*TIMELINE, "ctrl+z"), 2.0),
+        (act(lambda: steps.press(*TIMELINE, "ctrl+z"), names, "the result is undone"), 1.0),
         (check_undo, 0.5),
-        (lambda: steps.press(*TIMELINE, "ctrl+shift+z"), 2.0),
+        (act(lambda: steps.press(*TIMELINE, "ctrl+shift+z"), names, "it is redone"), 1.0),
         (check_redo, 0.5),
         (lambda: edit.click(*ADVANCED), 1.5),
         (scroll(8), 1.5),
@@ -202,9 +210,9 @@ steps.run(
         (wait(lambda: not any(job.is_open for job in jobs()), "all have ended"), 2.0),
         (scroll(60), 4.0),
         (lambda: picture("results.png"), 0.5),
-        (lambda: steps.press(*TIMELINE, "v"), 2.0),
+        (act(lambda: steps.press(*TIMELINE, "v"), shown, "the source is shown"), 1.0),
         (check_shown("compare_source"), 0.5),
-        (lambda: steps.press(*TIMELINE, "v"), 2.0),
+        (act(lambda: steps.press(*TIMELINE, "v"), shown, "the results are shown"), 1.0),
         (check_shown("compare_result"), 0.5),
         (scroll(-60), 3.0),
         (clear_queue, 2.0),

@@ -31,6 +31,8 @@ from engine.protocol import (
 from engine.reporter import Reporter
 from tests.unit.jobs import make_job
 
+SOON = 5.0
+"""Seconds: far below any limit of silence, and enough for a busy machine."""
 FAKE = Path(__file__).resolve().parents[1] / "fake_engine.py"
 
 
@@ -63,8 +65,13 @@ class Worker:
                 return message
         raise AssertionError(f"no {kind} came")
 
+    def hear_unloaded(self) -> None:
+        """The next line on stderr, which the fake engine writes when it lets its model go."""
+        assert self.process.stderr
+        assert self.process.stderr.readline() == b"unloaded\n"
+
     def end(self) -> tuple[int, str]:
-        """Close stdin; exit code and stderr."""
+        """Close stdin; exit code and what else is on stderr."""
         assert self.process.stdin
         self.process.stdin.close()
         code = self.process.wait(5)
@@ -99,13 +106,14 @@ def test_hello_comes_first_and_names_the_process(workers: list[Worker]) -> None:
     assert worker.process.poll() is None
 
 
-def test_a_closed_stdin_ends_the_worker_in_2_seconds(workers: list[Worker]) -> None:
+def test_a_closed_stdin_ends_the_worker_soon(workers: list[Worker]) -> None:
     for scenario in ("normal", "no_ready"):
         worker = begin(workers, scenario)
         worker.hear("hello" if scenario == "no_ready" else "ready")
         began = time.monotonic()
         worker.end()
-        assert time.monotonic() - began < 2
+        # A second is the server's own patience; what is more, the machine's.
+        assert time.monotonic() - began < SOON
 
 
 def test_a_job_whose_parent_is_gone_is_interrupted_and_not_cancelled(
@@ -190,14 +198,14 @@ def test_models_are_unloaded_on_request_when_idle_and_when_memory_ran_out(
     worker = begin(workers, "normal")
     worker.hear("ready")
     worker.say(Unload())
-    time.sleep(0.2)
-    assert worker.end()[1].count("unloaded") == 1
+    worker.hear_unloaded()
+    assert "unloaded" not in worker.end()[1]
     worker = begin(workers, "normal", idle_seconds=0.1)
     worker.hear("ready")
     worker.say(Run(str(job_dir)))
     worker.hear("done")
-    time.sleep(0.5)
-    assert worker.end()[1].count("unloaded") == 1
+    worker.hear_unloaded()
+    assert "unloaded" not in worker.end()[1]
     worker = begin(workers, "out_of_memory")
     worker.hear("ready")
     worker.say(Run(str(job_store.create(job_dir.parent, make_job(), name="b"))))
