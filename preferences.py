@@ -268,8 +268,7 @@ def jobs_root(blend: str = "") -> Path:
     Args:
         blend: Path of the .blend, empty while it is not saved.
     """
-    chosen = get_preferences().output_folder
-    if chosen:
+    if chosen := get_preferences().output_folder:
         return Path(bpy.path.abspath(chosen))
     if blend:
         return Path(blend).parent / "delta_strip"

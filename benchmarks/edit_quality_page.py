@@ -120,8 +120,9 @@ DEFINITIONS = (
     "  exact answer's motion and in units of its light; an incomplete or constant wrong colour",
     "  does not flicker",
     "- **saturation**: above the exact answer's",
-    "- **steps**, **seconds**: until the stopping rule, two such processes at a time. Rows that",
-    "  look at the source alike share that work here; each is given the whole time of it",
+    "- **steps**, **seconds** of one processor: until the stopping rule, two such processes at a",
+    "  time. Rows that look at the source alike share that work here; each is given the whole time",
+    "  of it",
 )
 
 

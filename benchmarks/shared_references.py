@@ -47,9 +47,9 @@ class SharedReferences:
         """See `engine.editing.references.References.get`."""
         place = (step, frame)
         known = self._kept.setdefault(place, {})
-        start = time.monotonic()
+        start = time.process_time()
         reference = guidance.reference(window_step, weights, dict(known))
-        seconds = time.monotonic() - start
+        seconds = time.process_time() - start
         made = frozenset(n for n, tensor in reference.items() if known.get(n) is not tensor)
         # What was made anew is no longer read from its earlier making.
         makings = [

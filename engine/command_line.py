@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidJobError
-from .job import Device, EditSettings, Mask, Method, Precision
+from .job import Device, EditSettings, Method, Precision
+from .media import Mask
 from .presets import Preset
 from .request import EditRequest
 from .worker_options import Memory, WorkerOptions

@@ -24,7 +24,8 @@ class DreamMotionSettings:
     )
     key_sites: str = setting(
         "up_blocks",
-        doc="self-attention layers whose keys are compared: beginnings of names, with commas",
+        doc="self-attention layers whose keys are compared: beginnings of names, with commas "
+        "(of the demo model's, the finest alone, up_blocks.2, kept more of the clip than all)",
     )
     checkpointing: bool = setting(
         False, doc="keep less for the backward pass and compute more; changes no pixel"
@@ -35,7 +36,7 @@ class DreamMotionSettings:
     spatial_share: float = setting(
         0.1,
         doc="calibrated rule: spatial term, as a share of the edit's gradient (0.1 kept more "
-        "of the clip than 0.25, 0.5 and 1)",
+        "of the clip than 0.25, 0.5 and 1, and less than 0 with mask_scope dds)",
         minimum=0,
         maximum=100,
         has_effect=lambda own: own.similarity_rule == "calibrated",
@@ -71,8 +72,8 @@ class AssdSettings:
 
     smoothing_centre: float = setting(
         0.5,
-        doc="γ of the frame itself, its neighbours share the rest; 1 smooths nothing (0.33, 0.5 "
-        "and 0.75: no sure difference)",
+        doc="γ of the frame itself, its neighbours share the rest; 1 smooths nothing (0.33 "
+        "flickers more than 0.5; 0.75: no sure difference)",
         minimum=0.01,
         maximum=1,
     )

@@ -15,7 +15,8 @@ from typing import Literal
 from . import job_store
 from .atomic_file import storage_error, write_atomic
 from .errors import EngineError, InvalidJobError, StorageError
-from .job import EditJob, Media
+from .job import EditJob
+from .media import Media
 from .schema import dumps, loads
 
 Plan = Literal["begin", "resume", "done"]

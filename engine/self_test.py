@@ -20,7 +20,8 @@ from . import job_store
 from .child_process import LineSink, run_lines
 from .client import ENGINE_VARIABLES
 from .errors import EnvironmentSetupError
-from .job import Device, EditJob, EditSettings, Media
+from .job import Device, EditJob, EditSettings
+from .media import Media
 
 SelfTest = Callable[[Path, LineSink, "threading.Event | None"], str]
 """From an environment's Python to one sentence that says how it went; raises when it did not."""

@@ -24,7 +24,8 @@ from bpy.props import (
 )
 
 from ..engine.errors import InvalidJobError
-from ..engine.job import Device, EditJob, EditSettings, Mask, Method
+from ..engine.job import Device, EditJob, EditSettings, Method
+from ..engine.media import Mask
 from ..engine.schema import field_info
 from ..engine.working_size import PlannedSize, plan_size
 from . import mask_choice, method_fields, model_choice

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..engine.errors import InvalidJobError, MaskError
-from ..engine.job import Media
+from ..engine.media import Media
 from . import curves, strips
 from .media_space import fills_scene, fits, has_limited_modifier, has_media_space
 from .source_files import absolute, check_files, frame_map, lost_brightness, unreadable

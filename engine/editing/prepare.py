@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidJobError, MediaError
-from ..job import EditJob, EditSettings, Mask, Media, with_settings
+from ..job import EditJob, EditSettings, with_settings
+from ..media import Mask, Media
 from ..presets import at_preset
 from ..registry import BackboneCard, find_backbone, installed_backbones
 from ..request import EditRequest, default_threads

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MediaError, StorageError
-from ..job import Media
 from ..job_store import resolve
+from ..media import Media
 from .clip import ClipInfo, Picture, check_same_size
 from .images import probe_images, read_image
 from .movies import decode_movie, probe_movie

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import MaskError
-from ..job import Mask
+from ..media import Mask
 from .clip import Picture
 from .frames import read_frames
 

@@ -223,7 +223,7 @@ def ended_jobs(part, root: Path) -> list[Path]:
     """A failed and an imported job."""
     store, job = part("engine.job_store"), part("engine.job")
     edit = job.EditJob(
-        source=job.Media(path="/clip.mp4", kind="movie", frames=(0,)),
+        source=part("engine.media").Media(path="/clip.mp4", kind="movie", frames=(0,)),
         fps=(24, 1),
         source_prompt="a",
         target_prompt="b",

@@ -14,7 +14,8 @@ from demo.sampling import sample_spec
 from demo.spec import counterfactual
 from demo.world import render
 from engine.editing.run import run_job
-from engine.job import EditJob, EditSettings, Mask, Media
+from engine.job import EditJob, EditSettings
+from engine.media import Mask, Media
 from engine.reporter import Reporter
 from engine.schema import dumps
 from engine.video.images import read_image

@@ -241,7 +241,9 @@ def test_a_shared_source_branch_is_made_once_and_its_time_is_told_each_time():
         def reference(self, _step, _weights, known):
             if all(name in known for name in self.names):
                 return {name: known[name] for name in self.names}
-            time.sleep(0.02)
+            end = time.process_time() + 0.02  # the processor's time counts, no one else's
+            while time.process_time() < end:
+                pass
             self.made.append(set(self.names) - set(known))
             return {name: torch.zeros(1) for name in self.names}
 

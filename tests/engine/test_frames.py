@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from engine.errors import InvalidJobError, MediaError
-from engine.job import Media
+from engine.media import Media
 from engine.video.frames import probe_images, probe_movie, read_frames
 from engine.video.writing import MovieWriter
 

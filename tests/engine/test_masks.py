@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from engine.errors import MaskError
-from engine.job import Mask, Media
+from engine.media import Mask, Media
 from engine.video.masks import latent_mask, mask_coverage, read_masks
 from engine.video.writing import MovieWriter
 

@@ -20,7 +20,7 @@ from engine.errors import (
     StorageError,
 )
 from engine.guidance.dds import DeltaDenoising
-from engine.job import Mask
+from engine.media import Mask
 from engine.reporter import Reporter
 from tests.engine.clips import QUICK, as_images, frames_of, movie_job, run
 

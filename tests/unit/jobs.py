@@ -7,7 +7,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from engine.job import EditJob, EditSettings, Media
+from engine.job import EditJob, EditSettings
+from engine.media import Media
 
 SIX_FRAMES = Media(path="/clips/a car.mp4", kind="movie", frames=(0, 1, 2, 3, 4, 5))
 

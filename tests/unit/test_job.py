@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError, InvalidJobError, ProtocolError
-from engine.job import EditJob, EditSettings, Mask, Media, parse_job, with_settings
+from engine.job import EditJob, EditSettings, parse_job, with_settings
 from engine.job_paths import check_path
+from engine.media import Mask, Media
 from engine.schema import dumps, field_info
 from tests.unit.jobs import make_job
 

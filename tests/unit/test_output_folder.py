@@ -10,7 +10,8 @@ import pytest
 
 from engine import job_store
 from engine.errors import InvalidJobError
-from engine.job import EditJob, Mask, Media
+from engine.job import EditJob
+from engine.media import Mask, Media
 from engine.output_folder import Plan, clear, prepared_folder
 from tests.unit.jobs import make_job, touch
 
