@@ -17,7 +17,7 @@ from ..engine.errors import EngineError
 from ..engine.job import EditSettings, with_settings
 from ..engine.model_folder import IMAGE_KIND, VIDEO_KIND
 from ..engine.registry import DEFAULT_BACKBONE, BackboneCard, as_card, find_backbone
-from .shared_files import shared_file
+from .shared_files import changing, shared_file
 from .words import rpt_
 
 if TYPE_CHECKING:  # imported late: 2 ms that Blender's start need not spend
@@ -63,16 +63,17 @@ class KnownModels:
         from ..engine.model_library import ModelLibrary, read_library, write_library
 
         old = self._library or ModelLibrary()
-        try:
-            if self._is_written and path.exists():  # else the newest is here alone
-                old = read_library(path)
-        except EngineError as error:
-            print(f"Delta Strip: {error}")  # it was lost before, and the preferences said so
-        self._library, self.problem, self._is_written = change(old), "", True
-        try:
-            write_library(path, self._library)
-        except EngineError as error:  # it is known until Blender ends, all the same
-            self.problem, self._is_written = str(error), False
+        with changing(path):
+            try:
+                if self._is_written and path.exists():  # else the newest is here alone
+                    old = read_library(path)
+            except EngineError as error:
+                print(f"Delta Strip: {error}")  # it was lost before, and the preferences said so
+            self._library, self.problem, self._is_written = change(old), "", True
+            try:
+                write_library(path, self._library)
+            except EngineError as error:  # it is known until Blender ends, all the same
+                self.problem, self._is_written = str(error), False
 
     def forget(self) -> None:
         """Read the file anew when it is needed next."""

@@ -23,7 +23,7 @@ from ..engine.errors import EngineError, InvalidJobError
 from ..engine.job import LEAST_AREA_SCALE
 from ..engine.schema import dumps
 from . import jobs, result_import
-from .shared_files import shared_file
+from .shared_files import changing, shared_file
 from .words import rpt_
 
 _ROOTS = "job_folders.txt"
@@ -51,11 +51,13 @@ def follow_file(job_folder: Path) -> None:
 
 def remember_root(root: Path) -> None:
     """Look for jobs in this folder at later starts too."""
-    roots = known_roots()
-    if root not in roots:
+    if root in known_roots():
+        return
+    path = shared_file(_ROOTS)
+    with changing(path):
         # Also those that are not there now: a drive may be unplugged.
-        text = "".join(f"{r}\n" for r in (*roots, root))
-        write_atomic(shared_file(_ROOTS), text)
+        text = "".join(f"{r}\n" for r in (*known_roots(), root))
+        write_atomic(path, text)
 
 
 def known_roots() -> list[Path]:

@@ -139,8 +139,10 @@ def import_result(
         MediaError: Frames are missing, or no channel is free.
     """
     paths = find_frames(job_folder, job)
-    if find_source(placement) is None:
+    place = find_source(placement)
+    if place is None:
         return None
+    free_place(place, placement, len(paths))  # before there is a step to undo
     with undo_step():
         place = find_source(placement)
         if place is None:
@@ -160,18 +162,29 @@ def import_at_playhead(job_folder: Path, job: EditJob, placement: Placement, sce
         MediaError: Frames are missing, or no channel is free.
     """
     paths = find_frames(job_folder, job)
+    start = scene.frame_current
+    free_channel_of(scene, start, len(paths))  # before there is a step to undo
     with undo_step():
-        editor = scene.sequence_editor_create()
-        container = editor.meta_stack[-1] if len(editor.meta_stack) else editor
-        start = scene.frame_current
-        channel = strips.free_channel(container, 0, start, start + len(paths))
-        if channel is None:
-            text = rpt_("No channel is free at frame {frame}.", frame=start)
-            raise MediaError(text, hint=rpt_("Free one."))
+        container, channel = free_channel_of(scene, start, len(paths))
         name = result_name(placement.strip_name, job)
         strip = strips.new_image(container, name=name, paths=paths, channel=channel, start=start)
         label(strip, job, placement, job_folder)
         return strip.name
+
+
+def free_channel_of(scene: Any, start: int, length: int) -> tuple[Any, int]:
+    """The level that is being edited, and its lowest channel that is free for so many frames.
+
+    Raises:
+        MediaError: There is none.
+    """
+    editor = scene.sequence_editor_create()
+    container = editor.meta_stack[-1] if len(editor.meta_stack) else editor
+    channel = strips.free_channel(container, 0, start, start + length)
+    if channel is None:
+        text = rpt_("No channel is free at frame {frame}.", frame=start)
+        raise MediaError(text, hint=rpt_("Free one."))
+    return container, channel
 
 
 @contextlib.contextmanager
@@ -192,8 +205,27 @@ def insert(
         MediaError: No channel above the source is free.
     """
     source = place.strip
+    start, channel = free_place(place, placement, len(paths))
+    name = result_name(source.name, job)
+    strip = strips.new_image(place.container, name=name, paths=paths, channel=channel, start=start)
+    try:
+        copy_look(source, strip, placement)
+        label(strip, job, placement, job_folder)
+    except Exception:
+        strips.children(place.container).remove(strip)  # half of a result is none
+        raise
+    return strip.name
+
+
+def free_place(place: strips.Place, placement: Placement, length: int) -> tuple[int, int]:
+    """First frame and channel of a result of so many frames above its source.
+
+    Raises:
+        MediaError: No channel above the source is free.
+    """
+    source = place.strip
     start = placement.left + strips.content_start(source) - placement.content_start
-    channel = strips.free_channel(place.container, source.channel, start, start + len(paths))
+    channel = strips.free_channel(place.container, source.channel, start, start + length)
     if channel is None:
         raise MediaError(
             rpt_(
@@ -203,11 +235,7 @@ def insert(
             ),
             hint=rpt_("Free one above it, then insert the result from the list."),
         )
-    name = result_name(source.name, job)
-    strip = strips.new_image(place.container, name=name, paths=paths, channel=channel, start=start)
-    copy_look(source, strip, placement)
-    label(strip, job, placement, job_folder)
-    return strip.name
+    return start, channel
 
 
 def label(strip: Any, job: EditJob, placement: Placement, job_folder: Path) -> None:

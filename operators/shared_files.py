@@ -7,7 +7,9 @@ folders, where jobs were made, and how long edits take here is as true after an 
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -15,6 +17,7 @@ import bpy
 from .. import preferences
 from ..engine.atomic_file import write_atomic
 from ..engine.errors import EngineError
+from ..engine.file_lock import FileLock
 
 
 def shared_folder() -> Path:
@@ -41,3 +44,23 @@ def shared_file(name: str) -> Path:
             # Whoever reads finds nothing, whoever writes says why.
             print(f"Delta Strip: {path}: {error}")
     return path
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Inside, no other Blender changes this file: read it anew, and write it.
+
+    Touches no bpy.
+
+    Args:
+        path: A shared file.
+    """
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        lock.acquire()  # not for long: then rather a lost entry than a frozen window
+    except EngineError as error:
+        print(f"Delta Strip: {error}")
+    try:
+        yield
+    finally:
+        lock.release()

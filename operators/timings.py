@@ -18,7 +18,7 @@ from ..engine.atomic_file import write_atomic
 from ..engine.errors import EngineError
 from ..engine.job import EditJob
 from . import method_fields, model_choice, settings
-from .shared_files import shared_file
+from .shared_files import changing, shared_file
 
 _FILE = "timings.json"
 _MOST_KEPT = 100
@@ -80,12 +80,14 @@ def record(job_folder: Path, job: EditJob) -> None:
     pace = measured(job_folder, job)
     if pace is None:
         return
-    paces = [*known(), pace][-_MOST_KEPT:]
-    text = json.dumps([asdict(item) for item in paces], indent=1)
-    try:
-        write_atomic(shared_file(_FILE), text)
-    except EngineError as error:  # a full disk costs an estimate, not the result
-        print(f"Delta Strip: {error}")
+    path = shared_file(_FILE)
+    with changing(path):
+        forget()  # another Blender may have added its own
+        paces = [*known(), pace][-_MOST_KEPT:]
+        try:
+            write_atomic(path, json.dumps([asdict(item) for item in paces], indent=1))
+        except EngineError as error:  # a full disk costs an estimate, not the result
+            print(f"Delta Strip: {error}")
     known()[:] = paces
 
 

@@ -231,6 +231,8 @@ def ended_jobs(part, root: Path) -> list[Path]:
     )
     failed, imported = (store.create(root, edit, name=name) for name in ("failed", "imported"))
     store.write_failure(failed, "numerical", "NaN.")
+    for folder in (failed, imported):
+        (folder / store.PLACEMENT).write_text("{}")
     for name in ("source/1.png", "frames/000001.png", "result.json", "imported"):
         (imported / name).parent.mkdir(exist_ok=True)
         (imported / name).write_bytes(bytes(1000))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What outlives an upgrade of Blender: the list of models, places of jobs, times of edits."""
 
+import threading
+
 import bpy
 import pytest
 
@@ -56,3 +58,22 @@ def test_a_model_that_one_series_knows_is_known_to_the_next(home, tmp_path, part
     assert choice.known.library.entries == (entry,)
     monkeypatch.undo()
     choice.known.forget()
+
+
+def test_while_one_changes_a_file_another_waits_and_keeps_its_entry(home, part, tmp_path):
+    recovery, shared = part("operators.recovery"), part("operators.shared_files")
+    path = shared.shared_file("job_folders.txt")
+    done = []
+
+    def other():
+        recovery.remember_root(tmp_path / "theirs")
+        done.append(True)
+
+    with shared.changing(path):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(0.1)
+        assert not done
+        path.write_text(f"{tmp_path / 'mine'}\n", encoding="utf-8")
+    thread.join()
+    assert recovery.known_roots() == [tmp_path / "mine", tmp_path / "theirs"]

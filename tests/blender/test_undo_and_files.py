@@ -140,13 +140,56 @@ def test_a_result_goes_above_locked_and_muted_channels(part, scene, clip):
     assert [strip.channel for strip in results(scene)] == [4]
 
 
-def test_without_a_free_channel_the_result_waits_in_the_list(part, scene, clip):
+@pytest.fixture
+def pushed(part, monkeypatch):
+    """Names of the undo steps that an insertion makes."""
+    names: list[str] = []
+    push = bpy.ops.ed.undo_push
+
+    class Ops:
+        def __getattr__(self, name):
+            return getattr(bpy.ops, name)
+
+        class ed:
+            @staticmethod
+            def undo_push(message):
+                names.append(message)
+                return push(message=message)
+
+    class Bpy:
+        ops = Ops()
+
+        def __getattr__(self, name):
+            return getattr(bpy, name)
+
+    monkeypatch.setattr(part("operators.result_import"), "bpy", Bpy())
+    return names
+
+
+def test_half_a_result_is_removed_again(part, scene, clip, pushed, monkeypatch):
+    imports = part("operators.result_import")
+
+    def fails(*_arguments):
+        raise part("engine.errors").MediaError("It cannot look like this.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(imports, "copy_look", fails)
+        (job,) = start(part)
+        finish(part, job)
+    assert "cannot look like this" in job.message
+    assert [strip.name for strip in children(scene.sequence_editor)] == ["clip"]
+    assert bpy.ops.delta_strip.insert_result("EXEC_DEFAULT") == {"FINISHED"}
+    assert pushed[-2:] == ["Before the edited strip", "Insert edited strip"]
+
+
+def test_without_a_free_channel_the_result_waits_in_the_list(part, scene, clip, pushed):
     channels = scene.sequence_editor.channels
     for number in range(2, len(channels)):
         channels[number].lock = True
     (job,) = start(part)
     finish(part, job)
     assert "No channel above “clip” is free" in job.message
+    assert pushed == []  # a failure is no step to undo
     channels[5].lock = False
     assert bpy.ops.delta_strip.insert_result("EXEC_DEFAULT") == {"FINISHED"}
     assert results(scene)[0].channel == 5
