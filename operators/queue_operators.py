@@ -125,7 +125,7 @@ class DELTA_STRIP_OT_clear_queue(bpy.types.Operator):
     def execute(self, _context: Any) -> set[str]:
         """Forget ended jobs, and offer unfinished ones for recovery."""
         jobs.queue.jobs = [job for job in jobs.queue.jobs if job.is_open]
-        recovery.scan_quietly()
+        recovery.scan()
         jobs.redraw()
         return {"FINISHED"}
 

@@ -23,6 +23,7 @@ from ..engine.errors import EngineError, InvalidJobError
 from ..engine.job import LEAST_AREA_SCALE
 from ..engine.schema import dumps
 from . import jobs, result_import
+from .folder_look import FolderLook
 from .shared_files import changing, shared_file
 from .words import rpt_
 
@@ -64,23 +65,38 @@ def known_roots() -> list[Path]:
     """Folders that ever held jobs."""
     try:
         text = shared_file(_ROOTS).read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return []
     return [Path(line) for line in text.splitlines() if line]
 
 
-def scan() -> list[Recovered]:
+def all_roots() -> list[Path]:
+    """Those, and where the open file's jobs are."""
+    return list(dict.fromkeys([*known_roots(), preferences.jobs_root(bpy.data.filepath)]))
+
+
+def scan() -> None:
     """Look for unfinished jobs that are in nobody's queue; finished ones are in the results."""
-    roots = [*known_roots(), preferences.jobs_root(bpy.data.filepath)]
-    in_queue = {job.folder for job in jobs.queue.jobs}
+    _show(found)  # without those that are in the queue by now
+    look.look(all_roots())
+
+
+def unfinished(roots: list[Path]) -> list[Recovered]:
+    """Unfinished jobs that nobody has claimed; touches no bpy."""
     offered = []
     for folder in dict.fromkeys(f for root in roots for f in job_store.recoverable(root)):
         placement = result_import.load_placement(folder)
-        if folder in in_queue or placement is None or _is_finished(folder):
-            continue
-        offered.append(Recovered(folder, placement.strip_name, placement.blend))
-    found[:] = offered
-    return found
+        if placement is not None and not _is_finished(folder):
+            offered.append(Recovered(folder, placement.strip_name, placement.blend))
+    return offered
+
+
+def _show(offered: list[Recovered]) -> None:
+    in_queue = {job.folder for job in jobs.queue.jobs}
+    found[:] = [item for item in offered if item.folder not in in_queue]
+
+
+look = FolderLook("unfinished-jobs", unfinished, _show)
 
 
 def _is_finished(folder: Path) -> bool:
@@ -112,7 +128,7 @@ def resume(folder: Path) -> jobs.QueuedJob:
         raise _already_finished()
     queued = jobs.QueuedJob(folder, placement.strip_name, job, lock)
     jobs.queue.add(queued)
-    scan_quietly()
+    scan()
     return queued
 
 
@@ -168,11 +184,12 @@ def delete(folder: Path, *, is_wanted: Callable[[], bool] = lambda: True) -> Non
         text = rpt_("{folder} cannot be deleted.", folder=folder)
         raise InvalidJobError(text, hint=rpt_("Delete it by hand."))
     jobs.queue.jobs = [job for job in jobs.queue.jobs if job.folder != folder]
-    scan_quietly()
+    found[:] = [item for item in found if item.folder != folder]
+    scan()
 
 
 def _already_finished() -> InvalidJobError:
-    scan_quietly()
+    scan()
     return InvalidJobError(
         rpt_("This edit is finished: another Blender has done it."),
         hint=rpt_("It is in Results."),
@@ -183,18 +200,10 @@ def _in_use(hint: str) -> InvalidJobError:
     return InvalidJobError(rpt_("Another Blender is working on this job."), hint=hint)
 
 
-def scan_quietly() -> None:
-    """`scan` for timers and handlers; an unreadable folder must not stop Blender's start."""
-    try:
-        scan()
-    except EngineError as error:
-        print(f"Delta Strip: {error}")
-
-
 @persistent
 def _after_load(_path: Any) -> None:
     _of_open_file.clear()
-    scan_quietly()
+    scan()
 
 
 @persistent
@@ -209,13 +218,17 @@ def _after_save(_path: Any) -> None:
             print(f"Delta Strip: {error}")
 
 
+def _first_scan() -> None:
+    scan()
+
+
 def register() -> None:
     """Look for jobs at the start and after each load; end the engine with Blender."""
     bpy.app.handlers.load_post.append(_after_load)
     bpy.app.handlers.save_post.append(_after_save)
     # Later: during registration the file may not be read.
     if not bpy.app.background:
-        bpy.app.timers.register(scan_quietly, first_interval=0.5)
+        bpy.app.timers.register(_first_scan, first_interval=0.5)
     atexit.register(jobs.queue.shut_down)
 
 
@@ -223,10 +236,11 @@ def unregister() -> None:
     """Undo `register`, and end the engine."""
     bpy.app.handlers.load_post.remove(_after_load)
     bpy.app.handlers.save_post.remove(_after_save)
-    for function in (scan_quietly, jobs.poll):
+    for function in (_first_scan, jobs.poll):
         if bpy.app.timers.is_registered(function):
             bpy.app.timers.unregister(function)
     atexit.unregister(jobs.queue.shut_down)
     jobs.queue.shut_down()
+    look.close()
     found.clear()
     _of_open_file.clear()

@@ -82,7 +82,7 @@ class DELTA_STRIP_OT_insert_result(ResultOperator, bpy.types.Operator):
         """Insert it."""
         scene = strips.sequencer_scene(context)
         name = results.insert(self.folder, scene, is_source_muted=self.mute_source)
-        recovery.scan_quietly()
+        recovery.scan()
         return rpt_("Inserted “{name}”.", name=name)
 
 
@@ -148,13 +148,9 @@ class DELTA_STRIP_OT_refresh_results(bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         """Read the folders."""
-        try:
-            results.refresh()
-            for function in results.on_request:
-                function()
-        except EngineError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        results.refresh()
+        for function in results.on_request:
+            function()
         return {"FINISHED"}
 
 

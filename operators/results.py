@@ -2,7 +2,7 @@
 """Blender (imports bpy, never torch): the list of finished edits, and the work of its buttons.
 
 A result is a job folder with its result.json. The list is read when a file is opened, when a job
-ends and on request, never while drawing; many folders a few at a time, because each takes 2 ms.
+ends and on request, never while drawing, and in a thread: a folder takes 2 ms, or far longer.
 """
 
 # Blender's properties are annotations that call a function; no type checker knows that.
@@ -21,12 +21,12 @@ import bpy
 from bpy.app.handlers import persistent
 from bpy.props import CollectionProperty, IntProperty, PointerProperty, StringProperty
 
-from .. import preferences
 from ..engine import job_store
 from ..engine.errors import EngineError, InvalidJobError
 from ..engine.job import EditJob
 from ..engine.reachable import has_file
 from . import jobs, recovery, result_import, source_files, strips
+from .folder_look import FolderLook
 from .words import rpt_
 
 
@@ -54,7 +54,6 @@ class Result:
 found: dict[str, Result] = {}
 """By folder, newest first."""
 _read_before: dict[Path, tuple[float, Result | None]] = {}
-_SLICE_SECONDS = 0.02
 on_request: list[Callable[[], None]] = []
 """Called when the editor asks to look again."""
 
@@ -74,13 +73,18 @@ class DELTA_STRIP_PG_results(bpy.types.PropertyGroup):
 
 
 def refresh() -> None:
-    """Look for finished edits in all folders that ever held jobs.
+    """Look for finished edits in all folders that ever held jobs."""
+    look.look(recovery.all_roots())
 
-    Raises:
-        EngineError: A folder cannot be read.
-    """
-    results = [result for folder in _folders() if (result := _read(folder)) is not None]
-    results.sort(key=lambda result: result.finished, reverse=True)
+
+def finished(roots: list[Path]) -> list[Result]:
+    """Finished edits, newest first; touches no bpy."""
+    folders = dict.fromkeys(folder for root in roots for folder in job_store.list_jobs(root))
+    results = [result for folder in folders if (result := _read(folder)) is not None]
+    return sorted(results, key=lambda result: result.finished, reverse=True)
+
+
+def _show(results: list[Result]) -> None:
     if list(found.values()) == results:
         return
     chosen = chosen_result()
@@ -89,24 +93,7 @@ def refresh() -> None:
     _fill_list(chosen)
 
 
-def _folders() -> dict[Path, None]:
-    roots = [*recovery.known_roots(), preferences.jobs_root(bpy.data.filepath)]
-    return dict.fromkeys(folder for root in roots for folder in job_store.list_jobs(root))
-
-
-def read_a_few() -> float | None:
-    """A tick of the first `refresh`; returns the seconds to the next one, None at the end."""
-    began = time.monotonic()
-    try:
-        for folder in _folders():
-            _read(folder)
-            if time.monotonic() - began > _SLICE_SECONDS:
-                return 0.01
-    except EngineError as error:
-        print(f"Delta Strip: {error}")
-        return None
-    refresh_quietly()
-    return None
+look = FolderLook("results", finished, _show)
 
 
 def _read(folder: Path) -> Result | None:
@@ -136,14 +123,6 @@ def _fill_list(chosen: Result | None) -> None:
     folders = list(found)
     key = str(chosen.folder) if chosen else ""
     listed.index = folders.index(key) if key in folders else 0
-
-
-def refresh_quietly() -> None:
-    """`refresh` for timers and handlers."""
-    try:
-        refresh()
-    except EngineError as error:
-        print(f"Delta Strip: {error}")
 
 
 def chosen_result() -> Result | None:
@@ -213,16 +192,18 @@ def delete(folder: Path) -> None:
             hint=rpt_("Delete that strip first, and then the result."),
         )
     recovery.delete(folder)
+    _show([result for result in found.values() if result.folder != folder])
     refresh()
 
 
 @persistent
 def _after_load(_path: Any) -> None:
     found.clear()  # the list of the file that was open is gone with its window manager
-    if bpy.app.background:
-        refresh_quietly()
-    elif not bpy.app.timers.is_registered(read_a_few):
-        bpy.app.timers.register(read_a_few)
+    refresh()
+
+
+def _first_look() -> None:
+    refresh()
 
 
 CLASSES = (DELTA_STRIP_PG_result, DELTA_STRIP_PG_results)
@@ -235,16 +216,17 @@ def register() -> None:
     prop = PointerProperty(type=DELTA_STRIP_PG_results)
     bpy.types.WindowManager.delta_strip_results = prop  # pyright: ignore[reportAttributeAccessIssue]
     bpy.app.handlers.load_post.append(_after_load)
-    jobs.after_end.append(refresh_quietly)
+    jobs.after_end.append(refresh)
     if not bpy.app.background:
-        bpy.app.timers.register(read_a_few, first_interval=0.6)
+        bpy.app.timers.register(_first_look, first_interval=0.6)
 
 
 def unregister() -> None:
     """Undo `register`."""
-    if bpy.app.timers.is_registered(read_a_few):
-        bpy.app.timers.unregister(read_a_few)
-    jobs.after_end.remove(refresh_quietly)
+    if bpy.app.timers.is_registered(_first_look):
+        bpy.app.timers.unregister(_first_look)
+    look.close()
+    jobs.after_end.remove(refresh)
     bpy.app.handlers.load_post.remove(_after_load)
     del bpy.types.WindowManager.delta_strip_results  # pyright: ignore[reportAttributeAccessIssue]
     found.clear()

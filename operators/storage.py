@@ -98,7 +98,7 @@ def draw_results(layout: Any) -> None:
 
 
 def _roots() -> list[Path]:
-    return [*recovery.known_roots(), preferences.jobs_root(bpy.data.filepath)]
+    return recovery.all_roots()
 
 
 class DELTA_STRIP_OT_clean(bpy.types.Operator):

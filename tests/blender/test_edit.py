@@ -325,7 +325,8 @@ def test_a_job_of_a_blender_that_was_killed_is_offered_and_resumed(part, scene, 
     assert killed.returncode == -9, killed.stdout + killed.stderr
     bpy.ops.wm.open_mainfile(filepath=str(blend))
     end = time.monotonic() + 10
-    while not recovery.scan() and time.monotonic() < end:
+    while not recovery.found and time.monotonic() < end:
+        recovery.scan()
         time.sleep(0.1)  # the engine has to notice that its parent is gone
     (found,) = recovery.found
     assert found.title == "clip"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The zip, its installation, registration, settings, and what is refused with a sentence."""
 
+import operator
 import subprocess
 import sys
 import threading
@@ -54,10 +55,12 @@ def registered() -> set[str]:
 def start_timers() -> list:
     """All timers of ours, begun as a window begins them; in background mode they never fire."""
     modules = {name: module for name, module in sys.modules.items() if name.startswith(MODULE)}
-    names = ("jobs.poll", "recovery.scan_quietly", "results.read_a_few", "background_work.tick")
+    names = ("jobs.poll", "recovery._first_scan", "results._first_look", "background_work.tick")
+    names += ("recovery.look.timer", "results.look.timer")
     functions = []
     for module, _, function in (name.partition(".") for name in names):
-        functions.append(getattr(modules[f"{MODULE}.operators.{module}"], function))
+        find = operator.attrgetter(function)
+        functions.append(find(modules[f"{MODULE}.operators.{module}"]))
         bpy.app.timers.register(functions[-1], first_interval=100, persistent=True)
     return functions
 

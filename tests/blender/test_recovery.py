@@ -73,4 +73,5 @@ def test_a_job_that_vanishes_while_it_is_looked_at_hides_no_other(
         return found
 
     monkeypatch.setattr(job_store, "recoverable", vanishing)
-    assert [item.folder for item in recovery.scan()] == [second]
+    recovery.scan()
+    assert [item.folder for item in recovery.found] == [second]

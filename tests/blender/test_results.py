@@ -3,7 +3,6 @@
 
 import dataclasses
 import json
-import time
 from pathlib import Path
 
 import bpy
@@ -286,27 +285,6 @@ def test_refresh_reads_the_pictures_again_and_finds_what_others_made(part, scene
     assert lines() == ["clip → a blue ball"]
     assert str(picture) not in thumbnails._previews
     assert thumbnails.icon(picture.with_name("none.png")) == 0
-
-
-def test_many_results_are_read_a_few_at_a_time(part, scene, clip, listed, monkeypatch):
-    for _ in range(4):
-        press_edit()
-    listed.found.clear()
-    listed._read_before.clear()
-    load, read = part("engine.job_store").load, []
-
-    def slowly(folder):
-        read.append(folder)
-        time.sleep(0.015)
-        return load(folder)
-
-    monkeypatch.setattr(part("engine.job_store"), "load", slowly)
-    assert listed.read_a_few() == 0.01
-    assert 1 <= len(read) <= 2  # one on a busy machine
-    assert lines_of(listed) == 0
-    while listed.read_a_few() is not None:
-        pass
-    assert lines_of(listed) == len(read) == 4
 
 
 def test_what_was_read_once_is_not_read_again_when_a_file_is_opened(
