@@ -47,6 +47,20 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _PACKAGES}
 
 
+def arithmetic(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
+    """What decides about the last bits: latents of another are not gone on with.
+
+    Args:
+        device: Where the edit runs; processors with other instructions, and other GPUs, compute
+            other sums.
+        dtype: Of the U-Net.
+    """
+    capability = torch.backends.cpu.get_cpu_capability()
+    name = capability if device.type == "cpu" else str(_entry(device)["name"])
+    packages = (f"{package} {version}" for package, version in versions().items())
+    return (device.type, name, str(dtype), *packages)
+
+
 def devices() -> list[dict[str, Any]]:
     """All devices: id, name, total and free memory in bytes (0 where it cannot be known)."""
     found: list[dict[str, Any]] = []

@@ -34,7 +34,7 @@ from .edit import Edit
 from .frames_in import encode_clip
 from .frames_out import write_result_frames
 from .identity import identity_of, reference_identity
-from .machine import out_of_memory
+from .machine import arithmetic, out_of_memory
 from .preview import Preview
 from .references import References, ReferenceStore
 from .state import Clip, EditState
@@ -170,7 +170,7 @@ class _Run:
         job = self.job
         self._warn_about_long_prompts(backbone)
         image = self._image_backbone(backbone)
-        machine = (self.device.type, str(self.dtype), torch.__version__)
+        machine = arithmetic(self.device, self.dtype)
         cards = [self.card] if image is None else [self.card, image.card]
         references = self._references(clip, cards, working, machine)
         edit = Edit(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from engine.backbones.base import Recording
+from engine.editing import machine
 from engine.editing.checkpoint import load_checkpoint, save_checkpoint
 from engine.editing.edit import MOST_UPDATE, Edit
 from engine.editing.identity import identity_of
@@ -224,6 +225,20 @@ def test_the_identity_depends_on_job_size_and_arithmetic():
     assert base != identity_of("job", [card], (64, 64), ("cpu", "float32"))
     assert base != identity_of("job", [card], (80, 48), ("cuda", "bfloat16"))
     assert base != identity_of("job", [card, card], (80, 48), ("cpu", "float32"))
+
+
+def test_another_arithmetic_is_another_edit(monkeypatch):
+    base = machine.arithmetic(CPU, torch.float32)
+    assert machine.arithmetic(CPU, torch.float32) == base
+    assert machine.arithmetic(CPU, torch.bfloat16) != base
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
+        assert machine.arithmetic(CPU, torch.float32) != base
+    for name in ("torch", "diffusers", "transformers"):
+        other = machine.versions() | {name: "0"}
+        with monkeypatch.context() as patch:
+            patch.setattr(machine, "versions", lambda other=other: other)
+            assert machine.arithmetic(CPU, torch.float32) != base
 
 
 def test_the_identity_depends_on_the_weights_and_not_on_their_size_alone(tmp_path):
