@@ -14,7 +14,7 @@ from engine.job import EditSettings
 
 _VARIED = (
     *("mask_scope", "key_sites", "spatial_share", "temporal_share"),
-    *("smoothing_centre", "threshold", "reading", "self_weight", "fused_layers"),
+    *("smoothing_centre", "threshold", "reading", "smoothing_of", "self_weight", "fused_layers"),
 )
 
 

@@ -91,6 +91,12 @@ class AssdSettings:
         "flickers less and edits less",
         has_effect=lambda own: own.smoothing_centre < 1,
     )
+    smoothing_of: Literal["prediction", "residual"] = setting(
+        "prediction",
+        doc="what is mixed with neighbouring frames: the predicted noise (paper), or what it has "
+        "beyond the frame's own noise, which differs from frame to frame here",
+        has_effect=lambda own: own.smoothing_centre < 1,
+    )
     self_weight: float = setting(
         0.8,
         doc="λ, share of the attention to oneself in the fused layers; 1 fuses nothing (0.6, 0.8 "

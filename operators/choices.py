@@ -53,6 +53,16 @@ CHOICES = {
         ),
         "fixed": (n_("Fixed"), n_("The weights as they are, whatever the clip: as in the paper")),
     },
+    "smoothing_of": {
+        "prediction": (
+            n_("Prediction"),
+            n_("The noise that the model predicts for neighbouring frames: as in the paper"),
+        ),
+        "residual": (
+            n_("Residual"),
+            n_("Only what it predicts beyond each frame's own noise: no grain in the result"),
+        ),
+    },
     "reading": {
         "below": (
             n_("Below"),

@@ -19,6 +19,10 @@ standard deviation of |ε − ε̂| over the window, in and outside the mask, be
 prompt; the image model has the same noise and timestep, and no fusion. Eq. 9 as printed (`below`)
 smooths frames that lag behind the strongest change at a place, and leaves quiet places alone; the
 text's own description fits the opposite sign (`above`), which is the other reading.
+
+Eq. 8 supposes that frames differ in their pictures alone. Here each has its own noise ε_0, so that
+ε̂^i − SS(ε̂)^i is mostly noise, which the update then draws. `smoothing_of` residual mixes ε̂ − ε_0
+instead; with one noise for all frames both are the same.
 """
 
 from __future__ import annotations
@@ -92,7 +96,8 @@ class AdaptiveSliding(Guidance):
         )
         delta = target - source
         # m ⊙ (ε − SS(ε̂)) + (1 − m) ⊙ (ε − ε̂), written so that m = 0 leaves the difference as it is.
-        correction = source - smoothed(source, self._own.smoothing_centre)
+        mixed = source - step.noise if self._own.smoothing_of == "residual" else source
+        correction = mixed - smoothed(mixed, self._own.smoothing_centre)
         is_smoothed = smoothing_mask(delta, self._own.threshold, self._own.reading)
         gradient = delta + torch.where(is_smoothed, correction, 0.0)
         if self._image is not None:

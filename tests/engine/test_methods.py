@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SDS, DreamMotion and ASSD against independent recomputations of their papers' equations."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -178,20 +180,33 @@ def numpy_smoothed(prediction, centre):
     return np.stack(frames)
 
 
+@pytest.mark.parametrize("smoothing_of", ["prediction", "residual"])
 @pytest.mark.parametrize("reading", ["below", "above"])
 @pytest.mark.parametrize("threshold", [0.1, 0.5])
-def test_assd_is_the_papers_equations_8_to_10(threshold, reading):
+def test_assd_is_the_papers_equations_8_to_10(threshold, reading, smoothing_of):
     case = Case()
-    found = case.assd(smoothing_centre=0.5, threshold=threshold, reading=reading).gradient(
-        case.step
-    )
+    own = {"threshold": threshold, "reading": reading, "smoothing_of": smoothing_of}
+    found = case.assd(smoothing_centre=0.5, **own).gradient(case.step)
     reference, edit = case.guided(case.z_source, SOURCE), case.guided(case.z_target, TARGET)
     size = np.abs(edit - reference)
     limit = size.max(axis=0) - threshold * size.std()
     m = size < limit if reading == "below" else size > limit
-    expected = m * (edit - numpy_smoothed(reference, 0.5)) + (1 - m) * (edit - reference)
+    noise = case.noise.numpy() * (smoothing_of == "residual")
+    smooth = numpy_smoothed(reference - noise, 0.5) + noise
+    expected = m * (edit - smooth) + (1 - m) * (edit - reference)
     assert close(found, expected * case.mask.numpy())
     assert 0 < m.mean() < 1
+
+
+def test_with_one_noise_for_all_frames_both_ways_of_smoothing_are_one():
+    case = Case()
+    noise = case.noise[:1].expand_as(case.noise).contiguous()
+    step = dataclasses.replace(case.step, noise=noise)
+    ways = [
+        case.assd(smoothing_centre=0.5, smoothing_of=way).gradient(step)
+        for way in ("prediction", "residual")
+    ]
+    assert torch.allclose(*ways, rtol=0, atol=1e-12)
 
 
 def test_assd_fuses_the_target_branch_with_the_source_branch_s_values():
