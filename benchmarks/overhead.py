@@ -6,8 +6,8 @@
 All are ratios measured in one run, of seconds of the one processor that is used: seconds of the
 optimisation over the seconds of the model calls in it; peak memory of a whole job of ten windows
 over one of a single window, each in its own process; seconds of an edit over those of the same edit
-that reads what an earlier one left (stopping rule and its probes included). Beside them, what a step
-of each method costs: operations counted, in passes of the U-Net. Writes docs/overhead.md.
+that reads what an earlier one left (stopping rule and its probes included). Beside them, what a
+step of each method costs: operations counted, in passes of the U-Net. Writes docs/overhead.md.
 """
 
 from __future__ import annotations
