@@ -180,6 +180,13 @@ ROWS: tuple[Row, ...] = (
         changes={"assd": {"fused_layers": 0, "image_weight": 0.0}},
     ),
     Row(
+        "assd_residual",
+        "DDS + mask + sliding of residuals",
+        "assd",
+        masked=True,
+        changes={"assd": {"smoothing_of": "residual", "fused_layers": 0, "image_weight": 0.0}},
+    ),
+    Row(
         "assd_fusion",
         "DDS + mask + fusion",
         "assd",
@@ -245,7 +252,6 @@ TRIALS: tuple[Row, ...] = (
     *(_own(_ROW["assd_sliding"], smoothing_centre=centre) for centre in (0.33, 0.75)),
     *(_own(_ROW["assd_sliding"], threshold=threshold) for threshold in (0.25, 1.0)),
     _own(_ROW["assd_sliding"], reading="above"),
-    _own(_ROW["assd_sliding"], smoothing_of="residual"),
     _own(_ROW["assd"], smoothing_of="residual"),
     *(_own(_ROW["assd_fusion"], self_weight=weight) for weight in (0.6, 0.9)),
     *(_own(_ROW["assd_fusion"], fused_layers=count) for count in (1, 3)),

@@ -126,12 +126,14 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim("dreammotion", "dreammotion_s", "flicker", -1, "T-SSM makes frames consistent"),
     Claim("assd_sliding", "dds_mask", "flicker", -1, "sliding smoothing makes frames consistent"),
+    Claim("assd_residual", "dds_mask", "flicker", -1, "so does sliding of residuals (ours)"),
+    Claim("assd_residual", "assd_sliding", "flicker", -1, "and better than of predictions (ours)"),
     Claim("assd_fusion", "dds_mask", "iou_kept", +1, "attention fusion keeps structure"),
     Claim("assd_fusion", "dds_mask", "kept_psnr", +1, "attention fusion raises preservation"),
     Claim("assd_image", "dds_mask", "reached", +1, "image guidance strengthens the edit"),
     Claim("assd", "dds_mask", "truth_psnr", +1, "ASSD's parts together raise quality"),
 )
-"""Of the plain decode. From DreamFusion and DDS (SDS, mask), DreamMotion and ASSD."""
+"""Of the plain decode. From DreamFusion and DDS (SDS, mask), DreamMotion and ASSD; some are ours."""
 
 
 def rival(records: Records, row: str, rivals: Sequence[str]) -> str:

@@ -94,7 +94,8 @@ class AssdSettings:
     smoothing_of: Literal["prediction", "residual"] = setting(
         "prediction",
         doc="what is mixed with neighbouring frames: the predicted noise (paper), or what it has "
-        "beyond the frame's own noise, which differs from frame to frame here",
+        "beyond the frame's own noise, which differs from frame to frame here (less flicker, not "
+        "surer than chance on six edits)",
         has_effect=lambda own: own.smoothing_centre < 1,
     )
     self_weight: float = setting(

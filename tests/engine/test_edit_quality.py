@@ -152,6 +152,7 @@ def test_rows_are_what_their_names_say(demo_card):
     }
     assert parts == {
         "assd_sliding": (True, False, False),
+        "assd_residual": (True, False, False),
         "assd_fusion": (False, True, False),
         "assd_image": (False, False, True),
         "assd": (True, True, True),
