@@ -133,7 +133,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("assd_image", "dds_mask", "reached", +1, "image guidance strengthens the edit"),
     Claim("assd", "dds_mask", "truth_psnr", +1, "ASSD's parts together raise quality"),
 )
-"""Of the plain decode. From DreamFusion and DDS (SDS, mask), DreamMotion and ASSD; some are ours."""
+"""Of the plain decode. From DreamFusion and DDS (SDS, mask), DreamMotion, ASSD; some are ours."""
 
 
 def rival(records: Records, row: str, rivals: Sequence[str]) -> str:
