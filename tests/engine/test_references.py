@@ -173,7 +173,7 @@ def test_a_whole_job_reads_them_only_where_nothing_that_matters_changed(tmp_path
         "mask": replace(job, mask=None),
     }
     for name, changed in free.items():
-        assert whole_job(tmp_path, name, changed, store)[1] == job.settings.steps, name
+        assert whole_job(tmp_path, name, changed, store)[1] == changed.settings.most_steps, name
     bound = {
         "prompt": replace(job, source_prompt=job.source_prompt + " at night"),
         "seed": replace(job, seed=5),
