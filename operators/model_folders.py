@@ -39,7 +39,8 @@ class _LookOperator:
     def poll(cls, _context: Any) -> bool:
         """A reason is shown on the disabled button."""
         if look.is_running:
-            cls.poll_message_set("A model folder is being looked at")  # type: ignore[attr-defined]
+            text = rpt_("A model folder is being looked at")
+            cls.poll_message_set(text)  # type: ignore[attr-defined]
         return not look.is_running
 
 

@@ -153,7 +153,7 @@ class DELTA_STRIP_OT_open_log(_JobOperator, bpy.types.Operator):
         """Open it in the desktop's own program."""
         path = Path(self.job) if self.job else jobs.engine_log()
         if not path.exists():
-            self.report({"INFO"}, "The engine has written nothing yet.")
+            self.report({"INFO"}, rpt_("The engine has written nothing yet."))
             return {"CANCELLED"}
         bpy.ops.wm.path_open(filepath=str(path))
         return {"FINISHED"}

@@ -190,7 +190,7 @@ class DELTA_STRIP_OT_open_setup_log(bpy.types.Operator):
         """Open it in the desktop's own program."""
         log = engine_setup.setup_log()
         if not log.exists():
-            self.report({"INFO"}, "Nothing has been installed or verified yet.")
+            self.report({"INFO"}, rpt_("Nothing has been installed or verified yet."))
             return {"CANCELLED"}
         bpy.ops.wm.path_open(filepath=str(log))
         return {"FINISHED"}
