@@ -48,8 +48,7 @@ class FolderLook(BackgroundWork, Generic[Found]):
         elif bpy.app.timers.is_registered(self.timer):
             self._next = roots
         else:
-            self._found.clear()
-            self.begin(lambda: self._found.append(self._read(roots)))
+            self._begin(roots)
             bpy.app.timers.register(self.timer, first_interval=0.02, persistent=True)
 
     def close(self) -> None:
@@ -68,6 +67,9 @@ class FolderLook(BackgroundWork, Generic[Found]):
         if self._next is None:
             return None
         roots, self._next = self._next, None
+        self._begin(roots)
+        return _TICK_SECONDS
+
+    def _begin(self, roots: list[Path]) -> None:
         self._found.clear()
         self.begin(lambda: self._found.append(self._read(roots)))
-        return _TICK_SECONDS

@@ -40,7 +40,7 @@ def queue_jobs(
             for seed in seeds:
                 made.append(_make(place, export, seed, first))
                 first = first or made[-1].folder
-    except BaseException:
+    except BaseException:  # also Ctrl-C of a script: a claimed folder would be left behind
         for job in made:
             job_store.remove_job(job.folder, job.lock)
         raise
@@ -78,7 +78,7 @@ def _make(place: strips.Place, export: Export, seed: int, like: Path | None) -> 
         if export.renderings:
             background_render.prepare(folder, export.renderings, like=like)
         recovery.remember_root(root)
-    except BaseException as error:
+    except BaseException as error:  # likewise
         job_store.remove_job(folder, lock)
         if isinstance(error, OSError):
             raise _cannot_write(root, error) from error

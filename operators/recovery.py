@@ -218,17 +218,13 @@ def _after_save(_path: Any) -> None:
             print(f"Delta Strip: {error}")
 
 
-def _first_scan() -> None:
-    scan()
-
-
 def register() -> None:
     """Look for jobs at the start and after each load; end the engine with Blender."""
     bpy.app.handlers.load_post.append(_after_load)
     bpy.app.handlers.save_post.append(_after_save)
     # Later: during registration the file may not be read.
     if not bpy.app.background:
-        bpy.app.timers.register(_first_scan, first_interval=0.5)
+        bpy.app.timers.register(scan, first_interval=0.5)
     atexit.register(jobs.queue.shut_down)
 
 
@@ -236,7 +232,7 @@ def unregister() -> None:
     """Undo `register`, and end the engine."""
     bpy.app.handlers.load_post.remove(_after_load)
     bpy.app.handlers.save_post.remove(_after_save)
-    for function in (_first_scan, jobs.poll):
+    for function in (scan, jobs.poll):
         if bpy.app.timers.is_registered(function):
             bpy.app.timers.unregister(function)
     atexit.unregister(jobs.queue.shut_down)

@@ -202,10 +202,6 @@ def _after_load(_path: Any) -> None:
     refresh()
 
 
-def _first_look() -> None:
-    refresh()
-
-
 CLASSES = (DELTA_STRIP_PG_result, DELTA_STRIP_PG_results)
 
 
@@ -218,13 +214,13 @@ def register() -> None:
     bpy.app.handlers.load_post.append(_after_load)
     jobs.after_end.append(refresh)
     if not bpy.app.background:
-        bpy.app.timers.register(_first_look, first_interval=0.6)
+        bpy.app.timers.register(refresh, first_interval=0.6)
 
 
 def unregister() -> None:
     """Undo `register`."""
-    if bpy.app.timers.is_registered(_first_look):
-        bpy.app.timers.unregister(_first_look)
+    if bpy.app.timers.is_registered(refresh):
+        bpy.app.timers.unregister(refresh)
     look.close()
     jobs.after_end.remove(refresh)
     bpy.app.handlers.load_post.remove(_after_load)

@@ -186,7 +186,7 @@ def test_cancel_stops_the_job_and_keeps_the_timeline(part, scene, clip, fake, qu
     assert second.state == "cancelled"
     began = time.monotonic()
     poll_until(part, lambda: not first.is_open)
-    assert time.monotonic() - began < 5  # 500 steps would take 10
+    assert time.monotonic() - began < 2
     assert first.state == "cancelled"
     assert results(scene) == []
 

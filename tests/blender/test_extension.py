@@ -55,7 +55,7 @@ def registered() -> set[str]:
 def start_timers() -> list:
     """All timers of ours, begun as a window begins them; in background mode they never fire."""
     modules = {name: module for name, module in sys.modules.items() if name.startswith(MODULE)}
-    names = ("jobs.poll", "recovery._first_scan", "results._first_look", "background_work.tick")
+    names = ("jobs.poll", "recovery.scan", "results.refresh", "background_work.tick")
     names += ("recovery.look.timer", "results.look.timer")
     functions = []
     for module, _, function in (name.partition(".") for name in names):

@@ -287,10 +287,10 @@ def test_drawing_the_preferences_is_quick(part, scene, monkeypatch):
     for name in names:
         drawn(part, name)
     part("operators.storage").storage.wait()
-    began = time.thread_time()  # not what other programs take
+    began = time.perf_counter()
     for name in names:
         drawn(part, name)
-    assert time.thread_time() - began < 0.05
+    assert time.perf_counter() - began < 0.05
 
 
 def test_a_strip_can_be_edited_while_nothing_is_set_up(part, task, clip, monkeypatch):

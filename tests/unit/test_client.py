@@ -76,7 +76,7 @@ def test_cancel_ends_a_job_and_keeps_the_engine(start: StartEngine, job_dir: Pat
     engine.cancel()
     engine.cancel()
     assert collect(engine, ended)[-1] == Cancelled(str(job_dir))
-    assert time.monotonic() - began < 3  # 1000 steps would take 50
+    assert time.monotonic() - began < 1
     assert engine.state == "ready"
     assert job_store.state(job_dir) == "cancelled"
     assert (job_dir / "checkpoint.safetensors").exists()

@@ -31,8 +31,6 @@ from engine.protocol import (
 from engine.reporter import Reporter
 from tests.unit.jobs import make_job
 
-SOON = 5.0
-"""Seconds: far below any limit of silence, and enough for a busy machine."""
 FAKE = Path(__file__).resolve().parents[1] / "fake_engine.py"
 
 
@@ -106,14 +104,13 @@ def test_hello_comes_first_and_names_the_process(workers: list[Worker]) -> None:
     assert worker.process.poll() is None
 
 
-def test_a_closed_stdin_ends_the_worker_soon(workers: list[Worker]) -> None:
+def test_a_closed_stdin_ends_the_worker_in_2_seconds(workers: list[Worker]) -> None:
     for scenario in ("normal", "no_ready"):
         worker = begin(workers, scenario)
         worker.hear("hello" if scenario == "no_ready" else "ready")
         began = time.monotonic()
         worker.end()
-        # A second is the server's own patience; what is more, the machine's.
-        assert time.monotonic() - began < SOON
+        assert time.monotonic() - began < 2
 
 
 def test_a_job_whose_parent_is_gone_is_interrupted_and_not_cancelled(
@@ -205,6 +202,7 @@ def test_models_are_unloaded_on_request_when_idle_and_when_memory_ran_out(
     worker.say(Run(str(job_dir)))
     worker.hear("done")
     worker.hear_unloaded()
+    time.sleep(0.5)  # several times the idle limit: it has nothing more to let go
     assert "unloaded" not in worker.end()[1]
     worker = begin(workers, "out_of_memory")
     worker.hear("ready")
