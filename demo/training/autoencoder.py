@@ -42,19 +42,19 @@ class AutoencoderTask:
         self._vae = vae
         self._batch = plan.autoencoder.batch
         self._shards = shards(folder, plan)
-        self._device = worker.device
+        self._worker, self._device = worker, worker.device
         self._seed = plan.seed
 
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a step and what the log says about it; half of the batch is decoded mixed."""
         pictures, weights = self._draw(step, generator)
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with self._worker.fast_arithmetic():
             posterior = self._vae.encode(pictures, return_dict=False)[0]
             noise = torch.randn(posterior.mean.shape, generator=generator).to(self._device)
             latents = posterior.mean + posterior.std * noise
             mixed = len(pictures) // 2
             latents, pictures, weights = _mix(latents, pictures, weights, mixed, generator)
-            decoded = decode(self._vae, latents.to(torch.bfloat16))
+            decoded = decode(self._vae, latents)
         error = decoded.float() - pictures
         weights = weights / weights.mean()
         fit = (weights * (error.square() + _ABSOLUTE * error.abs())).mean()

@@ -37,6 +37,8 @@ class Shard:
     number: int
     count: int
     token_limit: int
+    first: int = 0
+    """Number of its first clip among all of this size."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,7 +63,7 @@ class Shard:
 
     def seed(self, index: int) -> int:
         """Seed of a clip's spec."""
-        return FIRST_SEED * (self.number + 1) + index
+        return FIRST_SEED * (self.number + 1) + self.first + index
 
     def captions(self, index: int) -> list[str]:
         """The clip in words, `CAPTIONS` times."""
@@ -73,7 +75,10 @@ class Shard:
 def shards(folder: Path, plan: Plan) -> list[Shard]:
     """The clips of a plan, by size."""
     counts = [max(1, round(plan.clips * share)) for share in SIZE_SHARES]
-    return [Shard(folder, number, n, plan.token_limit) for number, n in enumerate(counts)]
+    return [
+        Shard(folder, number, count, plan.token_limit, plan.first_clip)
+        for number, count in enumerate(counts)
+    ]
 
 
 def render_clips(worker: Worker, folder: Path, plan: Plan) -> Iterable[float]:
@@ -132,7 +137,7 @@ def _fill(worker, folder, plan, kinds, fill, *, chunk):  # noqa: ANN001, ANN202 
     """
     folder.mkdir(parents=True, exist_ok=True)
     done_file = folder / f"{'-'.join(kinds)}.done.json"
-    wanted = {"clips": plan.clips, "seed": plan.seed}
+    wanted = {"clips": plan.clips, "seed": plan.seed, "first_clip": plan.first_clip}
     complete = done_file.is_file() and json.loads(done_file.read_text()) == wanted
     if worker.any(not complete):
         if worker.leads:

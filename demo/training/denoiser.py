@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from demo.training.autoencoder import draw_shard
 from demo.training.clips import CAPTIONS, shards, to_tokens
@@ -52,7 +52,7 @@ class DenoiserTask:
         images_only: bool,
     ) -> None:
         self._unet, self._text_encoder = parts.unet, parts.text_encoder
-        self._plan, self._device = plan, worker.device
+        self._plan, self._worker, self._device = plan, worker, worker.device
         self._images_only = images_only
         self._shards = shards(folder, plan)
         self._latents = [shard.array("latents") for shard in self._shards]
@@ -78,7 +78,7 @@ class DenoiserTask:
         noised = alpha * latents + sigma * noise
         velocity = (alpha * noise - sigma * latents).to(self._device)
         bypass = temporal_layers_bypassed(self._unet) if alone else nullcontext()
-        with torch.autocast(self._device.type, torch.bfloat16), bypass:
+        with self._worker.fast_arithmetic(), bypass:
             text = self._text_encoder(tokens.to(self._device)).last_hidden_state
             predicted = self._unet(
                 noised.transpose(1, 2).to(self._device),
@@ -89,7 +89,8 @@ class DenoiserTask:
         squares = (predicted.float() - velocity).square().mean(2)
         is_weighted = not self._images_only and step >= self._plan.object_weight_from
         weight = self._plan.object_weight if is_weighted else 1.0
-        errors = weighted_error(squares, coverage.to(self._device), weight)
+        near = widened(coverage, self._plan.object_margin).to(self._device)
+        errors = weighted_error(squares, near, weight)
         if alone and not self._images_only:
             return errors.mean(), {"image_loss": errors.detach().mean()}
         inside = (squares.detach().cpu() * coverage).sum() / coverage.sum()
@@ -129,6 +130,11 @@ class DenoiserTask:
             avg_pool2d(coverage, coverage.shape[-1] // latents.shape[-1]),
             tokens,
         )
+
+
+def widened(coverage: Tensor, margin: int) -> Tensor:
+    """The object's share of every place (n, frames, h, w) as the largest within `margin` places."""
+    return max_pool2d(coverage, 2 * margin + 1, stride=1, padding=margin)
 
 
 def weighted_error(squares: Tensor, coverage: Tensor, weight: float) -> Tensor:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from demo.training.models import make_scheduler
+from demo.training.models import make_scheduler, prepared
 from engine.registry import CARD_NAME, DEFAULT_BACKBONE, MODELS_FOLDER
 
 _CLASSES = {
@@ -36,6 +37,18 @@ class Parts:
     unet: UNet3DConditionModel
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
+
+
+def load(folder: Path) -> Parts:
+    """The parts of an exported model, in float32 and as the training makes them."""
+    disable_progress_bar()
+    options: Any = {"torch_dtype": torch.float32, "local_files_only": True}
+    return Parts(
+        vae=AutoencoderKL.from_pretrained(folder / "vae", **options),
+        unet=prepared(UNet3DConditionModel.from_pretrained(folder / "unet", **options)),
+        text_encoder=CLIPTextModel.from_pretrained(folder / "text_encoder", **options),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
+    )
 
 
 def export(parts: Parts, folder: Path) -> None:

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import nn
 from tqdm import tqdm
 
 from demo.training import clips, models
 from demo.training.autoencoder import AutoencoderTask
 from demo.training.denoiser import DenoiserTask
-from demo.training.export import Parts, export
+from demo.training.export import Parts, export, load
 from demo.training.loop import Budget, OutOfTime, train
 from demo.training.plan import PLANS, Plan
 from demo.training.sheets import write_reconstructions, write_samples
 from demo.training.trainee import Trainee
 from demo.training.workers import Worker
 from engine.backbones.text_to_video import TextToVideo
-from engine.registry import read_card
+from engine.registry import MODELS_FOLDER, read_card
 
 TRAINED = "trained"
 """Name of the empty file that says that every stage is finished."""
@@ -41,19 +42,12 @@ def train_all(worker: Worker, folder: Path, plan_name: str, deadline: float, ste
     """
     plan = PLANS[plan_name]
     stop = Budget(time.monotonic() + deadline - time.time(), steps)
-    tokenizer = models.make_tokenizer(plan)
+    parts = load(MODELS_FOLDER / plan.begin) if plan.begin else _untrained(plan)
     try:
         _show(worker, "clips", clips.render_clips(worker, folder, plan))
-        _show(worker, "captions", clips.write_captions(worker, folder, plan, tokenizer))
-        vae = _train_autoencoder(worker, folder, plan, stop)
-        _show(worker, "latents", clips.encode_clips(worker, folder, plan, vae))
-        torch.manual_seed(plan.seed)
-        parts = Parts(
-            vae=vae,
-            unet=models.make_unet(plan),
-            text_encoder=models.make_text_encoder(plan, tokenizer),
-            tokenizer=tokenizer,
-        )
+        _show(worker, "captions", clips.write_captions(worker, folder, plan, parts.tokenizer))
+        _train_autoencoder(parts.vae, worker, folder, plan, stop)
+        _show(worker, "latents", clips.encode_clips(worker, folder, plan, parts.vae))
         _train_denoiser("images", parts, worker, folder, plan, stop)
         _train_denoiser("video", parts, worker, folder, plan, stop)
     except OutOfTime as end:
@@ -73,10 +67,27 @@ def _show(worker: Worker, name: str, shares: Iterable[float]) -> None:
             bar.update(round(100 * share) - bar.n)
 
 
-def _train_autoencoder(worker: Worker, folder: Path, plan: Plan, stop: Budget) -> AutoencoderKL:
-    """The trained autoencoder, its scaling factor measured."""
+def _untrained(plan: Plan) -> Parts:
+    """Random weights; those of the U-Net do not depend on how the autoencoder is made."""
+    tokenizer = models.make_tokenizer(plan)
     torch.manual_seed(plan.seed)
     vae = models.make_vae(plan)
+    torch.manual_seed(plan.seed)
+    return Parts(
+        vae=vae,
+        unet=models.make_unet(plan),
+        text_encoder=models.make_text_encoder(plan, tokenizer),
+        tokenizer=tokenizer,
+    )
+
+
+def _train_autoencoder(
+    vae: AutoencoderKL, worker: Worker, folder: Path, plan: Plan, stop: Budget
+) -> None:
+    """Stage `autoencoder`; leaves the averaged weights and their scaling factor."""
+    if not plan.autoencoder.steps:
+        nn.Module.to(vae, worker.device).eval().requires_grad_(False)
+        return
     trainee = Trainee({"vae": vae}, plan.autoencoder, worker)
     task = AutoencoderTask(vae, folder, plan, worker)
 
@@ -87,13 +98,14 @@ def _train_autoencoder(worker: Worker, folder: Path, plan: Plan, stop: Budget) -
     trainee.begin_from_average()
     vae.eval().requires_grad_(False)
     vae.register_to_config(scaling_factor=clips.scaling_factor(vae, clips.shards(folder, plan)))
-    return vae
 
 
 def _train_denoiser(
     stage: str, parts: Parts, worker: Worker, folder: Path, plan: Plan, stop: Budget
 ) -> None:
     """Stage `images` or `video`; leaves the averaged weights in the parts."""
+    if not getattr(plan, stage).steps:
+        return
     trained = {"unet": parts.unet, "text_encoder": parts.text_encoder}
     trainee = Trainee(trained, getattr(plan, stage), worker)
     task = DenoiserTask(parts, folder, plan, worker, images_only=stage == "images")

@@ -14,16 +14,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from demo.training import clips, stages
 from demo.training.autoencoder import _mix
-from demo.training.denoiser import weighted_error
+from demo.training.denoiser import weighted_error, widened
 from demo.training.folder import FolderError, claim
 from demo.training.loop import Budget, OutOfTime, train
 from demo.training.models import make_tokenizer
-from demo.training.plan import FULL, SMOKE, Schedule
+from demo.training.plan import FULL, REFINE, SMOKE, Schedule
 from demo.training.trainee import Trainee
 from demo.training.workers import Worker
 from engine.backbones.loading import load_backbone
-from engine.registry import read_card
+from engine.registry import MODELS_FOLDER, read_card
 from tests.unit.processes import wait_until_gone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +109,28 @@ def test_a_folder_keeps_to_its_plan_its_processes_and_one_run(smoke):
     with pytest.raises(FolderError, match="images was"):
         claim(smoke, longer, 2)
     assert unet_of(smoke) == before
+
+
+def test_refining_goes_on_from_the_installed_weights_with_other_clips(tmp_path, monkeypatch):
+    video = Schedule(steps=2, batch=1, learning_rate=1e-3, warm_up=4)
+    short = dataclasses.replace(REFINE, clips=5, video=video, image_share=0.5)
+    short = dataclasses.replace(short, images=dataclasses.replace(REFINE.images, batch=2))
+    monkeypatch.setitem(stages.PLANS, "short", short)
+    stages.train_all(ALONE, tmp_path, "short", time.time() + 600, float("inf"))
+    installed, trained = MODELS_FOLDER / "demo", tmp_path / "model"
+    for name in ("vae", "unet", "text_encoder"):
+        path = next((installed / name).glob("*.safetensors")).relative_to(installed)
+        before, after = (load_file(folder / path) for folder in (installed, trained))
+        assert before.keys() == after.keys()
+        furthest = max((before[key] - after[key]).abs().max().item() for key in before)
+        assert furthest == 0 if name == "vae" else 0 < furthest < 2e-3, name
+    for name in ("vocab.json", "merges.txt", "tokenizer.json"):
+        if (installed / "tokenizer" / name).exists():
+            one, other = (folder / "tokenizer" / name for folder in (installed, trained))
+            assert one.read_text() == other.read_text()
+    assert not (tmp_path / "autoencoder.jsonl").exists()
+    first = [shard.seed(0) for shard in clips.shards(tmp_path, short)]
+    assert first == [(number + 1) * 1_000_000 + FULL.clips for number in range(5)]
 
 
 class _Line:
@@ -240,3 +263,13 @@ def test_an_objects_places_count_more_in_the_error():
     expected = torch.tensor([4.4 / 8.5, 0.1])
     assert torch.allclose(weighted_error(squares, coverage, 4.0), expected)
     assert torch.allclose(weighted_error(squares, coverage, 1.0), squares.mean((1, 2, 3)))
+
+
+def test_what_is_near_the_object_counts_as_the_object():
+    coverage = torch.zeros(1, 1, 5, 6)
+    coverage[0, 0, 2, 1] = 0.5
+    assert torch.equal(widened(coverage, 0), coverage)
+    assert widened(coverage, 1)[0, 0].nonzero().tolist() == [
+        [r, c] for r in (1, 2, 3) for c in (0, 1, 2)
+    ]
+    assert widened(coverage, 1).max() == 0.5
