@@ -110,7 +110,11 @@ class DenoiserTask:
         of their places (n, frames, h, w); tokens (n, limit).
         """
         number = draw_shard(self._plan.seed, step)
+        rows, columns = self._latents[number].shape[-2:]
+        side = self._side(step) if alone else None
         count = self._plan.images.batch if alone else self._plan.video.batch
+        if side:
+            count = count * rows * columns // (min(side, rows) * min(side, columns))
         clips = torch.randint(self._shards[number].count, (count,), generator=generator).numpy()
         if alone:
             frames = torch.randint(FRAMES, (count,), generator=generator).numpy()
@@ -125,11 +129,46 @@ class DenoiserTask:
         dropped = torch.rand(count, generator=generator) < self._plan.caption_dropout
         tokens[dropped] = self._empty.long()
         coverage = torch.from_numpy(np.array(alpha)).float() / 255
-        return (
-            torch.from_numpy(np.array(latents)).float(),
-            avg_pool2d(coverage, coverage.shape[-1] // latents.shape[-1]),
-            tokens,
-        )
+        coverage = avg_pool2d(coverage, coverage.shape[-1] // columns)
+        drawn = torch.from_numpy(np.array(latents)).float()
+        if side:
+            drawn, coverage = cut(drawn, coverage, side, generator)
+        return drawn, coverage, tokens
+
+    def _side(self, step: int) -> int | None:
+        """What single frames are cut to at a step; the same in every process."""
+        sides = self._plan.image_cuts
+        if not sides:
+            return None
+        rng = np.random.Generator(np.random.PCG64([self._plan.seed, step, len(sides)]))
+        return int(rng.choice(sides))
+
+
+def cut(
+    latents: Tensor, coverage: Tensor, side: int, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Cut single frames (n, 1, 4, h, w) and the object's share of their places (n, 1, h, w) to
+    squares of `side` latents, or what there is, with the object's middle in them.
+    """
+    sizes = coverage.shape[-2:]
+    lengths = [min(side, most) for most in sizes]
+    starts = []
+    for along, length, most in zip(
+        (coverage.sum((1, 3)), coverage.sum((1, 2))), lengths, sizes, strict=True
+    ):
+        middle = (along * torch.arange(most)).sum(1) / along.sum(1).clamp(min=1e-6)
+        # It comes to lie in the middle half of the square, as far as the picture's edge allows.
+        before = length * (0.25 + 0.5 * torch.rand(len(middle), generator=generator))
+        starts.append((middle - before).round().clamp(0, most - length).long().tolist())
+    tall, wide = lengths
+    places = [
+        (slice(top, top + tall), slice(left, left + wide))
+        for top, left in zip(*starts, strict=True)
+    ]
+    return (
+        torch.stack([one[..., *place] for one, place in zip(latents, places, strict=True)]),
+        torch.stack([one[..., *place] for one, place in zip(coverage, places, strict=True)]),
+    )
 
 
 def widened(coverage: Tensor, margin: int) -> Tensor:

@@ -63,6 +63,8 @@ class Plan:
         video: Stage 3, the whole U-Net on clips.
         image_share: Share of stage 3's steps that train single frames as in stage 2, so that the
             image mode stays in use.
+        image_cuts: Sides, in latents, of the squares around the object that stage 3's single frames
+            are cut to, drawn by step; the batch grows as they shrink. Empty: whole frames.
         caption_dropout: Share of captions replaced by the empty one (classifier-free guidance).
         object_weight: How much more the error where the object is counts in stage 3 than elsewhere:
             it covers a tenth of the picture, and is what captions are about.
@@ -84,6 +86,7 @@ class Plan:
     images: Schedule
     video: Schedule
     image_share: float = 0.1
+    image_cuts: tuple[int, ...] = ()
     caption_dropout: float = 0.1
     object_weight: float = 4.0
     object_margin: int = 0
@@ -96,8 +99,8 @@ FULL = Plan(
     video=Schedule(steps=14_400, batch=4, learning_rate=1e-3, average=0.9985),
     object_weight_from=11025,
 )
-# Goes on from the installed weights. A third of its steps are on single frames, where a shape costs
-# an eighth of what it costs in a clip.
+# Goes on from the installed weights, which know colours and backgrounds and no shape, not even on
+# single frames: these are most of its steps, and mostly object.
 REFINE = Plan(
     seed=20261128,
     begin="demo",
@@ -105,7 +108,8 @@ REFINE = Plan(
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),
     video=Schedule(steps=3000, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
-    image_share=1 / 3,
+    image_share=2 / 3,
+    image_cuts=(8, 10, 12, 16),
     object_weight=6.0,
     object_margin=2,
 )

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from demo.training import clips, stages
 from demo.training.autoencoder import _mix
-from demo.training.denoiser import weighted_error, widened
+from demo.training.denoiser import cut, weighted_error, widened
 from demo.training.folder import FolderError, claim
 from demo.training.loop import Budget, OutOfTime, train
 from demo.training.models import make_tokenizer
@@ -273,3 +273,20 @@ def test_what_is_near_the_object_counts_as_the_object():
         [r, c] for r in (1, 2, 3) for c in (0, 1, 2)
     ]
     assert widened(coverage, 1).max() == 0.5
+
+
+@pytest.mark.parametrize("side", [4, 6, 20])
+def test_single_frames_are_cut_to_squares_that_hold_the_objects_middle(side):
+    count, height, width = 40, 8, 16
+    coverage = torch.zeros(count, 1, height, width)
+    rng = torch.Generator().manual_seed(1)
+    places = [(int(torch.randint(8, (1,), generator=rng)), index % width) for index in range(count)]
+    for index, (row, column) in enumerate(places):
+        coverage[index, 0, row, column] = 1
+    latents = coverage[:, :, None].expand(-1, 1, 4, -1, -1)
+    pieces, shares = cut(latents, coverage, side, torch.Generator().manual_seed(2))
+    assert pieces.shape == (count, 1, 4, min(side, height), min(side, width))
+    assert torch.equal(pieces[:, :, 0], shares)
+    assert (shares.sum((1, 2, 3)) == 1).all()
+    if side < height:  # not always at the same place of the square
+        assert len(shares[:, 0].flatten(1).argmax(1).unique()) > 4
