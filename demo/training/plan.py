@@ -107,7 +107,7 @@ REFINE = Plan(
     first_clip=10_000,
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),
-    video=Schedule(steps=3000, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
+    video=Schedule(steps=1800, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
     image_share=2 / 3,
     image_cuts=(8, 10, 12, 16),
     object_weight=6.0,
