@@ -52,6 +52,8 @@ class Plan:
     Attributes:
         seed: Of everything random.
         begin: Installed model whose weights the training begins with; None begins with random ones.
+        word_spread: How much farther apart than in `begin` the embeddings of words for shapes and
+            motions are at first; see `models.spread_words`.
         clips: Clips that are rendered and encoded.
         first_clip: Number of the first of them, so that another training sees others.
         vae_channels: Widths of the autoencoder's three levels.
@@ -76,6 +78,7 @@ class Plan:
 
     seed: int = 20261121
     begin: str | None = None
+    word_spread: float = 1.0
     clips: int = 10_000
     first_clip: int = 0
     vae_channels: tuple[int, int, int] = (32, 64, 64)
@@ -104,10 +107,11 @@ FULL = Plan(
 REFINE = Plan(
     seed=20261128,
     begin="demo",
+    word_spread=6.0,
     first_clip=10_000,
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),
-    video=Schedule(steps=1800, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
+    video=Schedule(steps=1450, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
     image_share=2 / 3,
     image_cuts=(8, 10, 12, 16),
     object_weight=6.0,
