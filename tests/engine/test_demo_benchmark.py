@@ -5,7 +5,9 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 
+from benchmarks import demo_words
 from benchmarks.demo_edits import case, editors_mask, figures
 from benchmarks.demo_model import GATE_SEEDS, TUNING_SEEDS
 from benchmarks.demo_model_page import gates, page
@@ -15,6 +17,8 @@ from demo.training.clips import FIRST_SEED
 from demo.training.plan import FULL
 from demo.training.sheets import SHEET_SEED
 from demo.world import render, render_backgrounds
+from engine.backbones.text_to_video import TextToVideo
+from engine.registry import find_backbone
 
 
 def test_gate_tuning_and_training_seeds_have_nothing_in_common():
@@ -141,3 +145,18 @@ def test_a_finished_clip_is_not_measured_again(tmp_path):
     claim(tmp_path, {"weights": "a"})
     with pytest.raises(ValueError, match="other settings or weights"):
         claim(tmp_path, {"weights": "b"})
+
+
+def test_the_right_word_for_a_shape_leaves_less_error_than_wrong_ones():
+    card = find_backbone("demo")
+    backbone = TextToVideo(card, device=torch.device("cpu"), dtype=torch.float32)
+    found: dict[tuple[str, int], list[demo_words.Found]] = {}
+    for seed in range(demo_words.FIRST_SEED, demo_words.FIRST_SEED + 3):
+        for name, timestep, one in demo_words.measure(backbone, seed, (300,)):
+            found.setdefault((name, timestep), []).append(one)
+    shapes = found["shape, clips", 300]
+    assert sum(one.right for one in shapes) < sum(sum(one.wrong) / 3 for one in shapes)
+    assert len(found) == 3
+    head, _, *rows = demo_words.lines(found)
+    assert len(rows) == 3
+    assert all(row.count("|") == head.count("|") for row in rows)
