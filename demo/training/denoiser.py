@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d
 
 from demo.training.autoencoder import draw_shard
 from demo.training.clips import CAPTIONS, shards, to_tokens
@@ -89,8 +89,7 @@ class DenoiserTask:
         squares = (predicted.float() - velocity).square().mean(2)
         is_weighted = not self._images_only and step >= self._plan.object_weight_from
         weight = self._plan.object_weight if is_weighted else 1.0
-        near = widened(coverage, self._plan.object_margin).to(self._device)
-        errors = weighted_error(squares, near, weight)
+        errors = weighted_error(squares, coverage.to(self._device), weight)
         if alone and not self._images_only:
             return errors.mean(), {"image_loss": errors.detach().mean()}
         inside = (squares.detach().cpu() * coverage).sum() / coverage.sum()
@@ -169,11 +168,6 @@ def cut(
         torch.stack([one[..., *place] for one, place in zip(latents, places, strict=True)]),
         torch.stack([one[..., *place] for one, place in zip(coverage, places, strict=True)]),
     )
-
-
-def widened(coverage: Tensor, margin: int) -> Tensor:
-    """The object's share of every place (n, frames, h, w) as the largest within `margin` places."""
-    return max_pool2d(coverage, 2 * margin + 1, stride=1, padding=margin)
 
 
 def weighted_error(squares: Tensor, coverage: Tensor, weight: float) -> Tensor:

@@ -70,9 +70,6 @@ class Plan:
         caption_dropout: Share of captions replaced by the empty one (classifier-free guidance).
         object_weight: How much more the error where the object is counts in stage 3 than elsewhere:
             it covers a tenth of the picture, and is what captions are about.
-        object_margin: Latents around the object that count as much as it does. Where only the
-            object's own do, a place of which noise hides whose it is pays for taking it from the
-            object and hardly for giving it: shapes swell to blobs.
         object_weight_from: First step of stage 3 in which it does.
     """
 
@@ -92,7 +89,6 @@ class Plan:
     image_cuts: tuple[int, ...] = ()
     caption_dropout: float = 0.1
     object_weight: float = 4.0
-    object_margin: int = 0
     object_weight_from: int = 0
 
 
@@ -111,11 +107,10 @@ REFINE = Plan(
     first_clip=10_000,
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),
-    video=Schedule(steps=1450, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
+    video=Schedule(steps=4000, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
     image_share=2 / 3,
     image_cuts=(8, 10, 12, 16),
     object_weight=6.0,
-    object_margin=2,
 )
 # Proves in a minute that every stage runs, is saved and goes on; its model knows nothing.
 SMOKE = Plan(

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from demo.grammar import words_of_shapes_and_ways
 from demo.training import clips, stages
 from demo.training.autoencoder import _mix
-from demo.training.denoiser import cut, weighted_error, widened
+from demo.training.denoiser import cut, weighted_error
 from demo.training.folder import FolderError, claim
 from demo.training.loop import Budget, OutOfTime, train
 from demo.training.models import make_text_encoder, make_tokenizer, spread_words
@@ -264,16 +264,6 @@ def test_an_objects_places_count_more_in_the_error():
     expected = torch.tensor([4.4 / 8.5, 0.1])
     assert torch.allclose(weighted_error(squares, coverage, 4.0), expected)
     assert torch.allclose(weighted_error(squares, coverage, 1.0), squares.mean((1, 2, 3)))
-
-
-def test_what_is_near_the_object_counts_as_the_object():
-    coverage = torch.zeros(1, 1, 5, 6)
-    coverage[0, 0, 2, 1] = 0.5
-    assert torch.equal(widened(coverage, 0), coverage)
-    assert widened(coverage, 1)[0, 0].nonzero().tolist() == [
-        [r, c] for r in (1, 2, 3) for c in (0, 1, 2)
-    ]
-    assert widened(coverage, 1).max() == 0.5
 
 
 @pytest.mark.parametrize("side", [4, 6, 20])
