@@ -78,7 +78,7 @@ def _edit(arguments: argparse.Namespace) -> int:
             note = find_backbone(job.backbone).note
             folder = prepared_folder(job_dir, job, overwrite=command.overwrite)
             plan = stack.enter_context(folder)
-        except Exception as error:
+        except Exception as error:  # told to whoever reads the messages, then raised as it was
             if send:
                 told = _as_told(error)
                 send(Failure("", told.code, told.message, told.hint))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -42,11 +41,14 @@ class Parts:
 def load(folder: Path) -> Parts:
     """The parts of an exported model, in float32 and as the training makes them."""
     disable_progress_bar()
-    options: Any = {"torch_dtype": torch.float32, "local_files_only": True}
+
+    def part(kind: Any, name: str) -> Any:  # diffusers and transformers share no type for it
+        return kind.from_pretrained(folder / name, local_files_only=True).float()
+
     return Parts(
-        vae=AutoencoderKL.from_pretrained(folder / "vae", **options),
-        unet=prepared(UNet3DConditionModel.from_pretrained(folder / "unet", **options)),
-        text_encoder=CLIPTextModel.from_pretrained(folder / "text_encoder", **options),
+        vae=part(AutoencoderKL, "vae"),
+        unet=prepared(part(UNet3DConditionModel, "unet")),
+        text_encoder=part(CLIPTextModel, "text_encoder"),
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
     )
 

@@ -52,8 +52,6 @@ class Plan:
     Attributes:
         seed: Of everything random.
         begin: Installed model whose weights the training begins with; None begins with random ones.
-        word_spread: How much farther apart than in `begin` the embeddings of words for shapes and
-            motions are at first; see `models.spread_words`.
         clips: Clips that are rendered and encoded.
         first_clip: Number of the first of them, so that another training sees others.
         vae_channels: Widths of the autoencoder's three levels.
@@ -75,7 +73,6 @@ class Plan:
 
     seed: int = 20261121
     begin: str | None = None
-    word_spread: float = 1.0
     clips: int = 10_000
     first_clip: int = 0
     vae_channels: tuple[int, int, int] = (32, 64, 64)
@@ -98,12 +95,11 @@ FULL = Plan(
     video=Schedule(steps=14_400, batch=4, learning_rate=1e-3, average=0.9985),
     object_weight_from=11025,
 )
-# Goes on from the installed weights, which know colours and backgrounds and no shape, not even on
-# single frames: these are most of its steps, and mostly object.
+# Goes on from the installed weights, which draw colours and backgrounds right and shapes badly, on
+# single frames too: these are most of its steps, and mostly object.
 REFINE = Plan(
     seed=20261128,
     begin="demo",
-    word_spread=6.0,
     first_clip=10_000,
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),

@@ -12,7 +12,6 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import nn
 from tqdm import tqdm
 
-from demo.grammar import words_of_shapes_and_ways
 from demo.training import clips, models
 from demo.training.autoencoder import AutoencoderTask
 from demo.training.denoiser import DenoiserTask
@@ -43,7 +42,7 @@ def train_all(worker: Worker, folder: Path, plan_name: str, deadline: float, ste
     """
     plan = PLANS[plan_name]
     stop = Budget(time.monotonic() + deadline - time.time(), steps)
-    parts = _installed(plan, plan.begin) if plan.begin else _untrained(plan)
+    parts = load(MODELS_FOLDER / plan.begin) if plan.begin else _untrained(plan)
     try:
         _show(worker, "clips", clips.render_clips(worker, folder, plan))
         _show(worker, "captions", clips.write_captions(worker, folder, plan, parts.tokenizer))
@@ -66,14 +65,6 @@ def _show(worker: Worker, name: str, shares: Iterable[float]) -> None:
     with tqdm(total=100, desc=name, unit="%", disable=not worker.leads) as bar:
         for share in shares:
             bar.update(round(100 * share) - bar.n)
-
-
-def _installed(plan: Plan, name: str) -> Parts:
-    """An installed model's weights, with words told apart as the plan says."""
-    parts = load(MODELS_FOLDER / name)
-    words = words_of_shapes_and_ways()
-    models.spread_words(parts.text_encoder, parts.tokenizer, words, plan.word_spread)
-    return parts
 
 
 def _untrained(plan: Plan) -> Parts:

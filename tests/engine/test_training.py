@@ -14,13 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from demo.grammar import words_of_shapes_and_ways
 from demo.training import clips, stages
 from demo.training.autoencoder import _mix
 from demo.training.denoiser import cut, weighted_error
 from demo.training.folder import FolderError, claim
 from demo.training.loop import Budget, OutOfTime, train
-from demo.training.models import make_text_encoder, make_tokenizer, spread_words
+from demo.training.models import make_tokenizer
 from demo.training.plan import FULL, REFINE, SMOKE, Schedule
 from demo.training.trainee import Trainee
 from demo.training.workers import Worker
@@ -114,7 +113,7 @@ def test_a_folder_keeps_to_its_plan_its_processes_and_one_run(smoke):
 
 def test_refining_goes_on_from_the_installed_weights_with_other_clips(tmp_path, monkeypatch):
     video = Schedule(steps=2, batch=1, learning_rate=1e-3, warm_up=4)
-    short = dataclasses.replace(REFINE, clips=5, video=video, image_share=0.5, word_spread=1.0)
+    short = dataclasses.replace(REFINE, clips=5, video=video, image_share=0.5)
     short = dataclasses.replace(short, images=dataclasses.replace(REFINE.images, batch=2))
     monkeypatch.setitem(stages.PLANS, "short", short)
     stages.train_all(ALONE, tmp_path, "short", time.time() + 600, float("inf"))
@@ -281,17 +280,3 @@ def test_single_frames_are_cut_to_squares_that_hold_the_objects_middle(side):
     assert (shares.sum((1, 2, 3)) == 1).all()
     if side < height:  # not always at the same place of the square
         assert len(shares[:, 0].flatten(1).argmax(1).unique()) > 4
-
-
-def test_spread_words_are_farther_apart_and_the_others_stay():
-    tokenizer = make_tokenizer(SMOKE)
-    encoder = make_text_encoder(SMOKE, tokenizer)
-    embedding = encoder.get_input_embeddings().weight
-    before = embedding.detach().clone()
-    words = words_of_shapes_and_ways()
-    spread_words(encoder, tokenizer, words, 3.0)
-    ids = [tokenizer(word).input_ids[1] for word in words]
-    others = [index for index in range(len(before)) if index not in ids]
-    assert torch.equal(embedding[others], before[others])
-    assert torch.allclose(torch.pdist(embedding[ids]), 3 * torch.pdist(before[ids]), rtol=1e-4)
-    assert torch.allclose(embedding[ids].mean(0), before[ids].mean(0), atol=1e-5)
