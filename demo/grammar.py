@@ -62,6 +62,15 @@ def vocabulary() -> list[str]:
     return sorted({word for text in texts for word in text.split()})
 
 
+def words_of_shapes_and_ways() -> list[str]:
+    """What objects and the ways they move are called, synonyms included; sorted."""
+    texts = [*SHAPES, *(word for shape in SHAPES for word in SYNONYMS.get(shape, ()))]
+    for motion in MOTIONS.values():
+        verb, _, way = motion.partition(" ")
+        texts += [verb, way, *SYNONYMS.get(verb, ()), *SYNONYMS.get(motion, ())]
+    return sorted({word for text in texts for word in text.split()} - {"in", "a"})
+
+
 def _sentence(spec: ClipSpec, rng: np.random.Generator | None) -> str:
     def kept(text: str) -> str:
         return "" if rng is not None and rng.random() < OMISSION_SHARE else text

@@ -26,7 +26,7 @@ LIGHT_DEPTHS = (0.3, 0.6)
 # Gap kept between the object's radius and the edge of the picture, short sides.
 MARGIN = 2 / 64
 # Drawn only on request: the object could not be told from what is behind it.
-_CAMOUFLAGE = {("green", "grass"), ("black", "night"), ("yellow", "sand"), ("blue", "water")}
+CAMOUFLAGE = {("green", "grass"), ("black", "night"), ("yellow", "sand"), ("blue", "water")}
 # Tries to place a second object clear of the first, before it may be half hidden by it.
 _PLACEMENTS = 12
 
@@ -210,6 +210,6 @@ def _sample_names(rng: np.random.Generator, fixed: Fixed) -> _Names:
         size=("small", "", "", "big")[rng.integers(4)],
     )
     drawn.update(fixed)
-    while "color" not in fixed and (drawn["color"], drawn["background"]) in _CAMOUFLAGE:
+    while "color" not in fixed and (drawn["color"], drawn["background"]) in CAMOUFLAGE:
         drawn["color"] = get_args(Color)[rng.integers(len(COLORS))]
     return drawn

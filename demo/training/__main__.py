@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Trains the demo backbone: the autoencoder, then the U-Net on images, then on clips.
 
-    python -m demo.training FOLDER [--minutes M] [--steps N] [--plan full|smoke] [--processes N]
+    python -m demo.training FOLDER [--minutes M] [--steps N] [--plan full|refine|smoke]
+        [--begin MODEL] [--processes N]
 
 FOLDER keeps clips, checkpoints, logs and sample sheets. Run it again and it goes on where it
 stopped (clips and latents, a few minutes each, are made in one go); when all is trained it writes
@@ -11,6 +12,7 @@ FOLDER/model, ready for use.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -22,6 +24,8 @@ from demo.training.folder import FolderError, claim
 from demo.training.plan import PLANS
 from demo.training.stages import TRAINED, train_all
 from demo.training.workers import run_workers
+from engine.errors import BackboneError
+from engine.registry import find_backbone
 
 
 def main() -> int:
@@ -46,12 +50,24 @@ def main() -> int:
         default=float("inf"),
         help="stop after so many (default: never)",
     )
+    parser.add_argument(
+        "--begin",
+        metavar="MODEL",
+        help="what a refining plan goes on from: a name, or a folder (default: the installed demo)",
+    )
     given = parser.parse_args()
     if given.processes < 1:
         parser.error(f"--processes is {given.processes}; at least 1 is needed")
+    plan = PLANS[given.plan]
+    if given.begin is not None:
+        if plan.begin is None:
+            parser.error(f"--begin: the plan {given.plan!r} begins with random weights")
+        plan = dataclasses.replace(plan, begin=given.begin)
     try:
-        lock = claim(given.folder, PLANS[given.plan], given.processes)
-    except FolderError as error:
+        if plan.begin is not None:
+            find_backbone(plan.begin)
+        lock = claim(given.folder, plan, given.processes)
+    except (FolderError, BackboneError) as error:
         print(error, file=sys.stderr)
         return 2
     trained = given.folder / TRAINED
@@ -59,7 +75,7 @@ def main() -> int:
     try:
         run_workers(
             train_all,
-            (given.folder, given.plan, time.time() + 60 * given.minutes, given.steps),
+            (given.folder, plan, time.time() + 60 * given.minutes, given.steps),
             world=given.processes,
             meeting=given.folder.resolve() / ".meeting",
         )

@@ -17,6 +17,7 @@ _WIDTH, _HEIGHT, _EDGE = 420, 260, 44
 _STAGES = {
     "autoencoder": ("psnr", "dB"),
     "images": ("loss", "v error"),
+    "prior": ("motion", "share of the mean motion that is predicted"),
     "video": ("loss", "v error"),
 }
 _INK, _FAINT, _LINE = (40, 40, 40), (215, 215, 215), (30, 90, 200)
@@ -25,10 +26,13 @@ _LEAST_SMOOTH = 5
 
 
 def draw_curves(folder: Path) -> Image.Image:
-    """One panel a stage: its figure against minutes of training."""
-    sheet = Image.new("RGB", (_WIDTH * len(_STAGES), _HEIGHT), "white")
-    for number, (stage, (figure, unit)) in enumerate(_STAGES.items()):
-        lines = [json.loads(line) for line in (folder / f"{stage}.jsonl").read_text().splitlines()]
+    """One panel for every stage that was trained: its figure against minutes."""
+    logs = {stage: folder / f"{stage}.jsonl" for stage in _STAGES}
+    logs = {stage: path for stage, path in logs.items() if path.is_file()}
+    sheet = Image.new("RGB", (_WIDTH * len(logs), _HEIGHT), "white")
+    for number, (stage, path) in enumerate(logs.items()):
+        figure, unit = _STAGES[stage]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         minutes = np.array([line["seconds"] / 60 for line in lines])
         values = np.array([line[figure] for line in lines])
         sheet.paste(_panel(f"{stage}: {unit}", minutes, values), (number * _WIDTH, 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stages 2 and 3: the U-Net and the text encoder, on single frames and on clips.
+"""Stages 2 and 4: the U-Net and the text encoder, on single frames and on clips.
 
 v prediction (Salimans & Ho 2022, appendix D): v = alpha_t ε − sigma_t z. Its error at high noise
 is the error of the picture itself, so what only the caption can tell carries a gradient.

@@ -11,11 +11,17 @@ from typing import Any
 from demo.training.plan import Plan
 from engine.file_lock import FileLock
 
-STAGES = ("autoencoder", "images", "video")
+STAGES = ("autoencoder", "images", "prior", "video")
 # What is made from the result of a stage, so that the stage is over once one of these is there.
 _LATER = {
-    "autoencoder": ("latents.done.json", "images.safetensors", "video.safetensors"),
-    "images": ("video.safetensors",),
+    "autoencoder": (
+        "latents.done.json",
+        "images.safetensors",
+        "prior.safetensors",
+        "video.safetensors",
+    ),
+    "images": ("prior.safetensors", "video.safetensors"),
+    "prior": ("video.safetensors",),
     "video": (),
 }
 

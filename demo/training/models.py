@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
@@ -88,6 +89,23 @@ def make_text_encoder(plan: Plan, tokenizer: CLIPTokenizer) -> CLIPTextModel:
     assert isinstance(embedding, nn.Embedding)
     nn.init.normal_(embedding.weight, std=0.5)
     return model
+
+
+def spread_words(
+    text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, words: list[str], factor: float
+) -> None:
+    """Move the embeddings of words (one token each) away from their mean.
+
+    The encoder's layers add so much to an embedding that words it learned nothing of leave it as
+    good as equal; then the U-Net cannot learn them either.
+    """
+    ids = torch.tensor([tokenizer(word).input_ids[1] for word in words])
+    embedding = text_encoder.get_input_embeddings()
+    assert isinstance(embedding, nn.Embedding)
+    with torch.no_grad():
+        rows = embedding.weight[ids]
+        mean = rows.mean(0)
+        embedding.weight[ids] = mean + factor * (rows - mean)
 
 
 def make_tokenizer(plan: Plan) -> CLIPTokenizer:

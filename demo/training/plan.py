@@ -51,7 +51,10 @@ class Plan:
 
     Attributes:
         seed: Of everything random.
-        begin: Installed model whose weights the training begins with; None begins with random ones.
+        begin: Model whose weights the training begins with, a name or a folder; None begins with
+            random ones.
+        word_spread: How much farther apart than in `begin` the embeddings of words for shapes and
+            motions are at first; see `models.spread_words`.
         clips: Clips that are rendered and encoded.
         first_clip: Number of the first of them, so that another training sees others.
         vae_channels: Widths of the autoencoder's three levels.
@@ -60,19 +63,22 @@ class Plan:
         token_limit: Tokens of a caption, start and end included.
         autoencoder: Stage 1, on single frames.
         images: Stage 2, the U-Net without its temporal layers, on single frames.
-        video: Stage 3, the whole U-Net on clips.
-        image_share: Share of stage 3's steps that train single frames as in stage 2, so that the
+        prior: Stage 3, the whole U-Net at nearly pure noise; see `prior`.
+        prior_clips: Clips of every way, background and colour whose mean stage 3 is shown.
+        video: Stage 4, the whole U-Net on clips.
+        image_share: Share of stage 4's steps that train single frames as in stage 2, so that the
             image mode stays in use.
-        image_cuts: Sides, in latents, of the squares around the object that stage 3's single frames
+        image_cuts: Sides, in latents, of the squares around the object that stage 4's single frames
             are cut to, drawn by step; the batch grows as they shrink. Empty: whole frames.
         caption_dropout: Share of captions replaced by the empty one (classifier-free guidance).
-        object_weight: How much more the error where the object is counts in stage 3 than elsewhere:
+        object_weight: How much more the error where the object is counts in stage 4 than elsewhere:
             it covers a tenth of the picture, and is what captions are about.
-        object_weight_from: First step of stage 3 in which it does.
+        object_weight_from: First step of stage 4 in which it does.
     """
 
     seed: int = 20261121
     begin: str | None = None
+    word_spread: float = 1.0
     clips: int = 10_000
     first_clip: int = 0
     vae_channels: tuple[int, int, int] = (32, 64, 64)
@@ -81,6 +87,8 @@ class Plan:
     token_limit: int = 32
     autoencoder: Schedule
     images: Schedule
+    prior: Schedule = Schedule(steps=0, batch=4, learning_rate=1e-3)
+    prior_clips: int = 16
     video: Schedule
     image_share: float = 0.1
     image_cuts: tuple[int, ...] = ()
@@ -100,11 +108,13 @@ FULL = Plan(
 REFINE = Plan(
     seed=20261128,
     begin="demo",
+    word_spread=6.0,
     first_clip=10_000,
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),
+    prior=Schedule(steps=450, batch=4, learning_rate=1e-3, warm_up=20, average=0.98),
     video=Schedule(steps=4000, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
-    image_share=2 / 3,
+    image_share=0.5,
     image_cuts=(8, 10, 12, 16),
     object_weight=6.0,
 )
@@ -116,6 +126,8 @@ SMOKE = Plan(
     text_width=16,
     autoencoder=Schedule(steps=6, batch=4, learning_rate=2e-3, warm_up=2),
     images=Schedule(steps=4, batch=4, learning_rate=1e-3, warm_up=2),
+    prior=Schedule(steps=3, batch=2, learning_rate=1e-3, warm_up=2),
+    prior_clips=1,
     video=Schedule(steps=4, batch=2, learning_rate=1e-3, warm_up=2),
     image_share=0.25,
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order of training: clips, autoencoder, latents, U-Net on images, U-Net on clips, export."""
+"""The order of training: clips, autoencoder, latents; U-Net on images, noise, clips; export."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import nn
 from tqdm import tqdm
 
-from demo.training import clips, models
+from demo.grammar import words_of_shapes_and_ways
+from demo.training import clips, models, prior
 from demo.training.autoencoder import AutoencoderTask
 from demo.training.denoiser import DenoiserTask
 from demo.training.export import Parts, export, load
-from demo.training.loop import Budget, OutOfTime, train
-from demo.training.plan import PLANS, Plan
+from demo.training.loop import Budget, OutOfTime, Task, train
+from demo.training.plan import Plan
 from demo.training.sheets import write_reconstructions, write_samples
 from demo.training.trainee import Trainee
 from demo.training.workers import Worker
 from engine.backbones.text_to_video import TextToVideo
-from engine.registry import MODELS_FOLDER, read_card
+from engine.registry import find_backbone, read_card
 
 TRAINED = "trained"
 """Name of the empty file that says that every stage is finished."""
@@ -30,25 +31,26 @@ _SHEET_SECONDS = 900.0
 """Samples cost a minute of two cores, so not every checkpoint has some."""
 
 
-def train_all(worker: Worker, folder: Path, plan_name: str, deadline: float, steps: float) -> None:
+def train_all(worker: Worker, folder: Path, plan: Plan, deadline: float, steps: float) -> None:
     """Every stage that is not finished yet; leaves `folder/TRAINED` when all are.
 
     Args:
         worker: This process.
         folder: Claimed for the plan.
-        plan_name: One of `PLANS`.
+        plan: What is trained, and how.
         deadline: When to stop, seconds since the epoch.
         steps: Stop after so many steps of training.
     """
-    plan = PLANS[plan_name]
     stop = Budget(time.monotonic() + deadline - time.time(), steps)
-    parts = load(MODELS_FOLDER / plan.begin) if plan.begin else _untrained(plan)
+    parts = _installed(plan, plan.begin) if plan.begin else _untrained(plan)
     try:
         _show(worker, "clips", clips.render_clips(worker, folder, plan))
         _show(worker, "captions", clips.write_captions(worker, folder, plan, parts.tokenizer))
         _train_autoencoder(parts.vae, worker, folder, plan, stop)
         _show(worker, "latents", clips.encode_clips(worker, folder, plan, parts.vae))
         _train_denoiser("images", parts, worker, folder, plan, stop)
+        _show(worker, "means", prior.average_clips(worker, folder, plan, parts.vae))
+        _train_denoiser("prior", parts, worker, folder, plan, stop)
         _train_denoiser("video", parts, worker, folder, plan, stop)
     except OutOfTime as end:
         if worker.leads:
@@ -65,6 +67,14 @@ def _show(worker: Worker, name: str, shares: Iterable[float]) -> None:
     with tqdm(total=100, desc=name, unit="%", disable=not worker.leads) as bar:
         for share in shares:
             bar.update(round(100 * share) - bar.n)
+
+
+def _installed(plan: Plan, name: str) -> Parts:
+    """An installed model's weights, with words told apart as the plan says."""
+    parts = load(find_backbone(name).folder)
+    words = words_of_shapes_and_ways()
+    models.spread_words(parts.text_encoder, parts.tokenizer, words, plan.word_spread)
+    return parts
 
 
 def _untrained(plan: Plan) -> Parts:
@@ -103,12 +113,16 @@ def _train_autoencoder(
 def _train_denoiser(
     stage: str, parts: Parts, worker: Worker, folder: Path, plan: Plan, stop: Budget
 ) -> None:
-    """Stage `images` or `video`; leaves the averaged weights in the parts."""
+    """Stage `images`, `prior` or `video`; leaves the averaged weights in the parts."""
     if not getattr(plan, stage).steps:
         return
     trained = {"unet": parts.unet, "text_encoder": parts.text_encoder}
     trainee = Trainee(trained, getattr(plan, stage), worker)
-    task = DenoiserTask(parts, folder, plan, worker, images_only=stage == "images")
+    task: Task
+    if stage == "prior":
+        task = prior.PriorTask(parts, folder, plan, worker)
+    else:
+        task = DenoiserTask(parts, folder, plan, worker, images_only=stage == "images")
     shown = time.monotonic()
 
     def show() -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from demo.training import clips, stages
 from demo.training.autoencoder import _mix
 from demo.training.denoiser import cut, weighted_error
-from demo.training.folder import FolderError, claim
+from demo.training.folder import STAGES, FolderError, claim
 from demo.training.loop import Budget, OutOfTime, train
 from demo.training.models import make_tokenizer
 from demo.training.plan import FULL, REFINE, SMOKE, Schedule
@@ -68,7 +68,7 @@ def test_the_trained_model_is_a_backbone_that_loads_and_predicts(smoke):
 
 
 def test_the_log_has_a_line_with_loss_time_and_rate_for_every_stage(smoke):
-    for stage in ("autoencoder", "images", "video"):
+    for stage in STAGES:
         lines = [json.loads(line) for line in (smoke / f"{stage}.jsonl").read_text().splitlines()]
         assert lines[-1]["step"] == getattr(SMOKE, stage).steps
         assert lines[-1]["loss"] > 0
@@ -80,9 +80,10 @@ def test_the_log_has_a_line_with_loss_time_and_rate_for_every_stage(smoke):
 
 
 def test_an_interrupted_training_ends_with_the_same_model(smoke, tmp_path):
-    """Stopped in the autoencoder, between stages, and in the clips, beside an image step."""
-    total = SMOKE.autoencoder.steps + SMOKE.images.steps + SMOKE.video.steps
-    for steps in (4, SMOKE.autoencoder.steps - 4 + SMOKE.images.steps + 1):
+    """Stopped in the autoencoder, at nearly pure noise, and in the clips, beside an image step."""
+    total = sum(getattr(SMOKE, stage).steps for stage in STAGES)
+    before_prior = SMOKE.autoencoder.steps + SMOKE.images.steps
+    for steps in (4, before_prior - 4 + 1, SMOKE.prior.steps - 1 + 1):
         done = train_smoke(tmp_path, "--steps", str(steps))
         assert done.returncode == 3, done.stderr[-2000:]
         total -= steps
@@ -111,12 +112,13 @@ def test_a_folder_keeps_to_its_plan_its_processes_and_one_run(smoke):
     assert unet_of(smoke) == before
 
 
-def test_refining_goes_on_from_the_installed_weights_with_other_clips(tmp_path, monkeypatch):
+def test_refining_goes_on_from_the_installed_weights_with_other_clips(tmp_path):
     video = Schedule(steps=2, batch=1, learning_rate=1e-3, warm_up=4)
     short = dataclasses.replace(REFINE, clips=5, video=video, image_share=0.5)
-    short = dataclasses.replace(short, images=dataclasses.replace(REFINE.images, batch=2))
-    monkeypatch.setitem(stages.PLANS, "short", short)
-    stages.train_all(ALONE, tmp_path, "short", time.time() + 600, float("inf"))
+    short = dataclasses.replace(
+        short, images=dataclasses.replace(REFINE.images, batch=2), prior=FULL.prior, word_spread=1.0
+    )
+    stages.train_all(ALONE, tmp_path, short, time.time() + 600, float("inf"))
     installed, trained = MODELS_FOLDER / "demo", tmp_path / "model"
     for name in ("vae", "unet", "text_encoder"):
         path = next((installed / name).glob("*.safetensors")).relative_to(installed)
@@ -131,6 +133,18 @@ def test_refining_goes_on_from_the_installed_weights_with_other_clips(tmp_path, 
     assert not (tmp_path / "autoencoder.jsonl").exists()
     first = [shard.seed(0) for shard in clips.shards(tmp_path, short)]
     assert first == [(number + 1) * 1_000_000 + FULL.clips for number in range(5)]
+
+
+def test_what_to_begin_with_is_refused_before_anything_is_made(tmp_path):
+    done = train_smoke(tmp_path / "one", "--begin", "demo")
+    assert done.returncode == 2
+    assert "'smoke' begins with random weights" in done.stderr
+    missing = tmp_path / "missing"
+    done = train_smoke(tmp_path / "two", "--plan", "refine", "--begin", str(missing))
+    assert done.returncode == 2
+    assert f"The model's folder {missing} is not there." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 class _Line:

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stage 3: what a caption says of a clip that is still all noise, above all how an object moves.
+
+At nearly pure noise the best prediction is the mean of all clips that the caption fits, so the mean
+is the target here: the gradient points where single clips' gradients point on average, without
+their scatter. The way is a product of word, frame and place, of which no two say anything, and so
+has no gradient to begin with. It is therefore taught one way first, then two, then all of them: a
+curriculum (Bengio et al. 2009, "Curriculum learning").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from numpy.lib.format import open_memmap
+from torch import Generator, Tensor
+
+from demo.backgrounds import BACKGROUNDS, Background
+from demo.grammar import caption
+from demo.motion import Motion
+from demo.sampling import CAMOUFLAGE, sample_spec
+from demo.spec import Color
+from demo.training.clips import encode, to_tokens
+from demo.training.export import Parts
+from demo.training.models import make_scheduler
+from demo.training.plan import FRAMES, SIZES, Plan
+from demo.training.workers import Worker
+from demo.world import render
+
+_FILE, _MARK = "means.npy", "means.done.json"
+_FIRST_SEED = 9_000_000
+_SHARE = 0.93
+"""Share of the noise schedule from which on clips count as noise: there 1 % of them is left."""
+MOTIONS: tuple[Motion, ...] = get_args(Motion)
+# From which share of the stage on which ways are taught.
+LESSONS: tuple[tuple[float, tuple[Motion, ...]], ...] = (
+    (0.0, ("left",)),
+    (0.15, ("left", "right")),
+    (0.4, MOTIONS),
+)
+GROUPS: tuple[tuple[Background, Color], ...] = tuple(
+    (background, color)
+    for background in BACKGROUNDS
+    for color in get_args(Color)
+    if (color, background) not in CAMOUFLAGE
+)
+"""What is told apart besides the way; shape and size are whatever they are."""
+
+
+def average_clips(worker: Worker, folder: Path, plan: Plan, vae: AutoencoderKL) -> Iterable[float]:
+    """Write the mean latents of every way and group; yields the share that is done.
+
+    The clips are of the first picture size, with one object and a still camera.
+    """
+    wanted = {"clips": plan.prior_clips, "seed": plan.seed}
+    mark = folder / _MARK
+    complete = mark.is_file() and json.loads(mark.read_text()) == wanted
+    if not plan.prior.steps or not worker.any(not complete):
+        return
+    width, height = SIZES[0]
+    shape = (len(MOTIONS), len(GROUPS), FRAMES, 4, height // 4, width // 4)
+    if worker.leads:
+        mark.unlink(missing_ok=True)
+        open_memmap(folder / _FILE, "w+", np.float16, shape)
+    worker.any(False)
+    means = np.load(folder / _FILE, mmap_mode="r+", allow_pickle=False)
+    every = [(m, g) for m in range(len(MOTIONS)) for g in range(len(GROUPS))]
+    for index in range(worker.rank, len(every), worker.world):
+        motion, group = every[index]
+        way, (background, color) = MOTIONS[motion], GROUPS[group]
+        frames = np.stack(
+            [
+                render(
+                    sample_spec(
+                        _FIRST_SEED + index * plan.prior_clips + number,
+                        motion=way,
+                        background=background,
+                        color=color,
+                    )
+                ).frames
+                for number in range(plan.prior_clips)
+            ]
+        )
+        mean = encode(vae, frames).mean(0) * vae.config["scaling_factor"]
+        means[motion, group] = mean.cpu().numpy()
+        yield (index + 1) / len(every)
+    worker.any(False)
+    if worker.leads:
+        mark.write_text(json.dumps(wanted))
+    worker.any(False)
+
+
+class PriorTask:
+    """Loss of the U-Net and the text encoder at nearly pure noise.
+
+    Args:
+        parts: U-Net and text encoder are trained, the tokenizer is used.
+        folder: Where `average_clips` wrote.
+        plan: Batches and steps.
+        worker: This process.
+    """
+
+    def __init__(self, parts: Parts, folder: Path, plan: Plan, worker: Worker) -> None:
+        self._unet, self._text_encoder = parts.unet, parts.text_encoder
+        self._tokenizer = parts.tokenizer
+        self._plan, self._worker, self._device = plan, worker, worker.device
+        self._means = np.load(folder / _FILE, mmap_mode="r", allow_pickle=False)
+        self._alphas_cumprod = make_scheduler().alphas_cumprod
+
+    def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared error of v, and the share of what changes over time that is predicted."""
+        means, tokens = self._draw(step, generator)
+        count, schedule = len(means), len(self._alphas_cumprod)
+        timesteps = torch.randint(int(_SHARE * schedule), schedule, (count,), generator=generator)
+        noise = torch.randn(means.shape, generator=generator)
+        alpha_bar = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
+        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        noised, velocity = alpha * means + sigma * noise, alpha * noise - sigma * means
+        with self._worker.fast_arithmetic():
+            text = self._text_encoder(tokens.to(self._device)).last_hidden_state
+            predicted = self._unet(
+                noised.transpose(1, 2).to(self._device),
+                timesteps.to(self._device),
+                text,
+                return_dict=False,
+            )[0].transpose(1, 2)
+        loss = (predicted.float() - velocity.to(self._device)).square().mean()
+        found = -predicted.detach().float().cpu()
+        left = _over_time(found - means).square().mean() / _over_time(means).square().mean()
+        return loss, {"loss": loss.detach(), "motion": 1 - left}
+
+    def _draw(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Mean clips (n, frames, 4, h, w) and tokens (n, limit) of one of their captions each."""
+        share = step / self._plan.prior.steps
+        motions = next(ways for first, ways in reversed(LESSONS) if share >= first)
+        count = self._plan.prior.batch
+
+        def drawn(limit: int) -> list[int]:
+            return torch.randint(limit, (count,), generator=generator).tolist()
+
+        chosen: list[Motion] = [motions[number] for number in drawn(len(motions))]
+        groups = drawn(len(GROUPS))
+        captions = [
+            caption(sample_spec(seed, motion=way, background=GROUPS[g][0], color=GROUPS[g][1]))
+            for seed, way, g in zip(drawn(1 << 31), chosen, groups, strict=True)
+        ]
+        means = self._means[[MOTIONS.index(way) for way in chosen], groups]
+        tokens = torch.from_numpy(to_tokens(self._tokenizer, captions)).long()
+        return torch.from_numpy(np.array(means)).float(), tokens
+
+
+def _over_time(clips: Tensor) -> Tensor:
+    """What differs from the clip's mean over its frames."""
+    return clips - clips.mean(1, keepdim=True)
