@@ -112,7 +112,7 @@ REFINE = Plan(
     first_clip=10_000,
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),
-    prior=Schedule(steps=450, batch=4, learning_rate=1e-3, warm_up=20, average=0.98),
+    prior=Schedule(steps=1000, batch=2, learning_rate=1e-3, warm_up=20, average=0.98),
     video=Schedule(steps=4000, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
     image_share=0.5,
     image_cuts=(8, 10, 12, 16),

@@ -38,11 +38,11 @@ _FIRST_SEED = 9_000_000
 _SHARE = 0.93
 """Share of the noise schedule from which on clips count as noise: there 1 % of them is left."""
 MOTIONS: tuple[Motion, ...] = get_args(Motion)
-# From which share of the stage on which ways are taught.
-LESSONS: tuple[tuple[float, tuple[Motion, ...]], ...] = (
-    (0.0, ("left",)),
-    (0.15, ("left", "right")),
-    (0.4, MOTIONS),
+# From which step on which ways are taught.
+LESSONS: tuple[tuple[int, tuple[Motion, ...]], ...] = (
+    (0, ("left",)),
+    (84, ("left", "right")),
+    (315, MOTIONS),
 )
 GROUPS: tuple[tuple[Background, Color], ...] = tuple(
     (background, color)
@@ -137,14 +137,15 @@ class PriorTask:
 
     def _draw(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Mean clips (n, frames, 4, h, w) and tokens (n, limit) of one of their captions each."""
-        share = step / self._plan.prior.steps
-        motions = next(ways for first, ways in reversed(LESSONS) if share >= first)
+        motions = next(ways for first, ways in reversed(LESSONS) if step >= first)
         count = self._plan.prior.batch
 
         def drawn(limit: int) -> list[int]:
             return torch.randint(limit, (count,), generator=generator).tolist()
 
-        chosen: list[Motion] = [motions[number] for number in drawn(len(motions))]
+        # In turn, so that a step of a few clips holds different ones.
+        first = (step * self._worker.world + self._worker.rank) * count
+        chosen: list[Motion] = [motions[(first + n) % len(motions)] for n in range(count)]
         groups = drawn(len(GROUPS))
         captions = [
             caption(sample_spec(seed, motion=way, background=GROUPS[g][0], color=GROUPS[g][1]))
