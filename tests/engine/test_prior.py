@@ -83,9 +83,9 @@ def test_one_way_is_taught_then_two_then_all_and_captions_name_them(parts, means
     generator = torch.Generator().manual_seed(3)
     every = np.load(means / "means.npy")
     taught = {}
-    for step in (0, 83, 84, 314, 315, 999):
+    for first in (0, 80, 84, 311, 315, 996):
         ways = set()
-        for _ in range(20):
+        for step in range(first, first + 4):
             drawn, tokens = task._draw(step, generator)
             assert drawn.shape == (6, 8, 4, 16, 16)
             for clip, row in zip(drawn, tokens, strict=True):
@@ -102,10 +102,21 @@ def test_one_way_is_taught_then_two_then_all_and_captions_name_them(parts, means
                 ways.add(MOTIONS[way])
                 words = {"circle": "circle", "still": "standing", "diagonal": "diagonally"}
                 assert words.get(MOTIONS[way], MOTIONS[way]) in text
-        taught[step] = ways
-    assert taught[0] == taught[83] == {"left"}
-    assert taught[84] == taught[314] == {"left", "right"}
-    assert taught[315] == taught[999] == set(MOTIONS)
+        taught[first] = ways
+    assert taught[0] == taught[80] == {"left"}
+    assert taught[84] == taught[311] == {"left", "right"}
+    assert taught[315] == taught[996] == set(MOTIONS)
+
+
+def test_a_step_shares_the_ways_out_among_its_clips_and_processes(parts, means):
+    plan = dataclasses.replace(PLAN, prior=dataclasses.replace(PLAN.prior, batch=2))
+    every = np.load(means / "means.npy")[..., 0, 0, 0, 0]
+    ways = []
+    for rank in (0, 1):
+        task = PriorTask(parts, means, plan, Worker(rank, 2, torch.device("cpu")))
+        drawn, _ = task._draw(400, torch.Generator().manual_seed(rank))
+        ways += [int((every == clip[0, 0, 0, 0].item()).any(1).argmax()) for clip in drawn]
+    assert ways == [(1600 + number) % 7 for number in range(4)]
 
 
 class _Told:
