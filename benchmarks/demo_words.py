@@ -7,7 +7,10 @@ Clips are noised and predicted with the right caption and with each wrong word f
 the way it moves; the error is v's, near the object, at four noise levels, with and (for shapes)
 without the temporal layers. Reported: how much more the wrong words leave of it, and how often the
 right one leaves least, which is a diffusion classifier (Li et al. 2023, arXiv 2303.16203); chance
-is one in four. Prints a table and writes nothing. Its clips are of no training, tuning or gate.
+is one in four. Asked at pure noise, the model answers with the mean of all clips that it thinks the
+caption fits; how far these answers differ with the way, and between the frames of a clip, is
+printed beside how far the world's own means do. Prints and writes nothing. Its clips are of no
+training, tuning or gate.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from engine.registry import find_backbone
 FIRST_SEED = 910_000
 TIMESTEPS = (300, 500, 700, 850)
 WAYS: tuple[Motion, ...] = ("left", "right", "up", "down")
+_MEANS = 100
 _NEAR = 2
 """Latents around the object that count with it."""
 
@@ -98,6 +102,43 @@ def measure(
             yield name, timestep, errors(model, latents, near, timestep, captions)
 
 
+@torch.no_grad()
+def answers_at_pure_noise(backbone: Backbone, noises: int = 6) -> tuple[float, float]:
+    """RMS by which mean answers differ between ways, and over time, as shares of the whole RMS."""
+    timestep = backbone.timesteps - 1
+    alpha_t, sigma_t = backbone.alpha_sigma(timestep)
+    generator = torch.Generator().manual_seed(timestep)
+    z_t = torch.randn(noises, 8, backbone.latent_channels, 16, 16, generator=generator)
+    answers = []
+    for way in WAYS:
+        text = backbone.embed([f"a black ball {MOTIONS[way]} over sand"] * noises)
+        noise = backbone.noise_pred(z_t, timestep, text)
+        answers.append(((z_t - sigma_t * noise) / alpha_t).mean(0))
+    return differences(torch.stack(answers))
+
+
+def world_at_pure_noise(backbone: Backbone, clips: int) -> tuple[float, float]:
+    """The same of the means of so many clips of every way."""
+    means = []
+    for number, way in enumerate(WAYS):
+        seeds = range(FIRST_SEED + number * clips, FIRST_SEED + (number + 1) * clips)
+        every = []
+        for seed in seeds:
+            frames = render(sample_spec(seed, motion=way, color="black", background="sand")).frames
+            pixels = torch.from_numpy(frames).movedim(-1, 1).float() / 255
+            every.append(backbone.encode(pixels))
+        means.append(torch.stack(every).mean(0))
+    return differences(torch.stack(means))
+
+
+def differences(means: Tensor) -> tuple[float, float]:
+    """RMS between ways and over time by the whole RMS, of (ways, frames, channels, h, w)."""
+    whole = means.square().mean().sqrt()
+    ways = (means - means.mean(0, keepdim=True)).square().mean().sqrt()
+    time = (means - means.mean(1, keepdim=True)).square().mean().sqrt()
+    return float(ways / whole), float(time / whole)
+
+
 def lines(found: dict[tuple[str, int], list[Found]]) -> Iterator[str]:
     """The table."""
     yield "| word | timestep | error, right word | wrong words | right word is best |"
@@ -123,6 +164,12 @@ def main() -> None:
         for name, timestep, one in measure(backbone, seed):
             found[name, timestep].append(one)
     print("\n".join(lines(found)))
+    print()
+    for name, (ways, time) in (
+        ("answers", answers_at_pure_noise(backbone)),
+        (f"the world, means of {_MEANS} clips", world_at_pure_noise(backbone, _MEANS)),
+    ):
+        print(f"At pure noise, {name}: {ways:.3f} between ways, {time:.3f} over time (of the RMS).")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trains the demo backbone: the autoencoder, then the U-Net on images, then on clips.
+"""Trains the demo backbone: the autoencoder, then the U-Net on images, on noise and on clips.
 
     python -m demo.training FOLDER [--minutes M] [--steps N] [--plan full|refine|smoke]
         [--begin MODEL] [--processes N]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,32 +131,56 @@ def scaling_factor(vae: AutoencoderKL, every: list[Shard], clips: int = 16) -> f
 
 
 def _fill(worker, folder, plan, kinds, fill, *, chunk):  # noqa: ANN001, ANN202 - see the callers
-    """Create the files of these kinds and fill this process's share of them.
-
-    A mark stands beside them once they are complete; an interrupted run begins them anew.
-    """
+    """Create the files of these kinds and fill this process's share of them, once."""
     folder.mkdir(parents=True, exist_ok=True)
-    done_file = folder / f"{'-'.join(kinds)}.done.json"
-    wanted = {"clips": plan.clips, "seed": plan.seed, "first_clip": plan.first_clip}
-    complete = done_file.is_file() and json.loads(done_file.read_text()) == wanted
-    if worker.any(not complete):
-        if worker.leads:
-            done_file.unlink(missing_ok=True)
-            for shard in shards(folder, plan):
-                for kind in kinds:
-                    shard.array(kind, create=True)
-        worker.any(False)
-        total, done = sum(s.count for s in shards(folder, plan)), 0
-        for shard in shards(folder, plan):
+    every = shards(folder, plan)
+
+    def create() -> None:
+        for shard in every:
+            for kind in kinds:
+                shard.array(kind, create=True)
+
+    def rows() -> Iterable[float]:
+        total, done = sum(s.count for s in every), 0
+        for shard in every:
             arrays = {kind: shard.array(kind) for kind in kinds}
             for start in range(worker.rank * chunk, shard.count, worker.world * chunk):
                 fill(shard, slice(start, min(start + chunk, shard.count)), arrays)
                 done += chunk * worker.world
                 yield min(done / total, 1.0)
-        worker.any(False)
-        if worker.leads:
-            done_file.write_text(json.dumps(wanted))
-        worker.any(False)
+
+    wanted = {"clips": plan.clips, "seed": plan.seed, "first_clip": plan.first_clip}
+    yield from made_once(worker, folder / f"{'-'.join(kinds)}.done.json", wanted, create, rows)
+
+
+def made_once(
+    worker: Worker,
+    mark: Path,
+    wanted: dict[str, int],
+    create: Callable[[], object],
+    fill: Callable[[], Iterable[float]],
+) -> Iterable[float]:
+    """Create files and fill them, all processes together; yields the share that is done.
+
+    Args:
+        worker: This process.
+        mark: Stands beside the files once they are complete; an interrupted run begins them anew.
+        wanted: What the files depend on; with another mark they are made anew.
+        create: Makes the empty files, in one process.
+        fill: Fills this process's share of them, and says how far all are.
+    """
+    complete = mark.is_file() and json.loads(mark.read_text()) == wanted
+    if not worker.any(not complete):
+        return
+    if worker.leads:
+        mark.unlink(missing_ok=True)
+        create()
+    worker.any(False)
+    yield from fill()
+    worker.any(False)
+    if worker.leads:
+        mark.write_text(json.dumps(wanted))
+    worker.any(False)
 
 
 def _render_into(shard: Shard, rows: slice, arrays: dict[str, NDArray[np.generic]]) -> None:

@@ -18,7 +18,7 @@ from torch.nn.functional import avg_pool2d
 from demo.training.autoencoder import draw_shard
 from demo.training.clips import CAPTIONS, shards, to_tokens
 from demo.training.export import Parts
-from demo.training.models import make_scheduler
+from demo.training.models import TIMESTEPS, make_scheduler
 from demo.training.plan import FRAMES, Plan
 from demo.training.workers import Worker
 from engine.backbones.image_mode import temporal_layers_bypassed
@@ -51,16 +51,14 @@ class DenoiserTask:
         *,
         images_only: bool,
     ) -> None:
-        self._unet, self._text_encoder = parts.unet, parts.text_encoder
-        self._plan, self._worker, self._device = plan, worker, worker.device
+        self._parts, self._plan, self._worker = parts, plan, worker
+        self._device = worker.device
         self._images_only = images_only
         self._shards = shards(folder, plan)
         self._latents = [shard.array("latents") for shard in self._shards]
         self._tokens = [shard.array("tokens") for shard in self._shards]
         self._alphas = [shard.array("alpha") for shard in self._shards]
         self._empty = torch.from_numpy(to_tokens(parts.tokenizer, [""])[0])
-        self._alphas_cumprod = make_scheduler().alphas_cumprod
-        self._count = len(self._alphas_cumprod)
 
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of v; for the log also by thirds of the noise schedule."""
@@ -71,22 +69,14 @@ class DenoiserTask:
         share = (torch.arange(count) + torch.rand(count, generator=generator)) / count
         share = share**_TOWARDS_NOISE
         # Rounding may lift the last share to 1.
-        timesteps = (share * self._count).long().clamp_(max=self._count - 1)
+        timesteps = (share * TIMESTEPS).long().clamp_(max=TIMESTEPS - 1)
         noise = torch.randn(latents.shape, generator=generator)
-        alpha_bar = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
-        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        noised = alpha * latents + sigma * noise
-        velocity = (alpha * noise - sigma * latents).to(self._device)
-        bypass = temporal_layers_bypassed(self._unet) if alone else nullcontext()
-        with self._worker.fast_arithmetic(), bypass:
-            text = self._text_encoder(tokens.to(self._device)).last_hidden_state
-            predicted = self._unet(
-                noised.transpose(1, 2).to(self._device),
-                timesteps.to(self._device),
-                text,
-                return_dict=False,
-            )[0].transpose(1, 2)
-        squares = (predicted.float() - velocity).square().mean(2)
+        bypass = temporal_layers_bypassed(self._parts.unet) if alone else nullcontext()
+        with bypass:
+            predicted, velocity = predict_velocity(
+                self._parts, self._worker, latents, noise, timesteps, tokens
+            )
+        squares = (predicted - velocity).square().mean(2)
         is_weighted = not self._images_only and step >= self._plan.object_weight_from
         weight = self._plan.object_weight if is_weighted else 1.0
         errors = weighted_error(squares, coverage.to(self._device), weight)
@@ -94,13 +84,13 @@ class DenoiserTask:
             return errors.mean(), {"image_loss": errors.detach().mean()}
         inside = (squares.detach().cpu() * coverage).sum() / coverage.sum()
         told = {"loss": squares.detach().mean(), "object": inside}
-        third = timesteps * len(_THIRDS) // self._count
+        third = timesteps * len(_THIRDS) // TIMESTEPS
         for number, name in enumerate(_THIRDS):  # without any, the mean is not a number
             told[name] = squares.detach().cpu()[third == number].mean()
         return errors.mean(), told
 
     def _is_image_step(self, step: int) -> bool:
-        """Whether a step of stage 3 trains the image mode; the same in every process."""
+        """Whether a step of stage 4 trains the image mode; the same in every process."""
         share = self._plan.image_share
         return int((step + 1) * share) > int(step * share)
 
@@ -141,6 +131,39 @@ class DenoiserTask:
             return None
         rng = np.random.Generator(np.random.PCG64([self._plan.seed, step, len(sides)]))
         return int(rng.choice(sides))
+
+
+def predict_velocity(
+    parts: Parts,
+    worker: Worker,
+    latents: Tensor,
+    noise: Tensor,
+    timesteps: Tensor,
+    tokens: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """What the U-Net says v is, and what it is, float32 on the worker's device.
+
+    Args:
+        parts: U-Net and text encoder.
+        worker: This process.
+        latents: Clips or single frames (n, frames, 4, h, w).
+        noise: ε, of the same shape.
+        timesteps: Of every clip (n,).
+        tokens: Of a caption each (n, limit).
+    """
+    alpha_bar = make_scheduler().alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
+    alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    noised = alpha * latents + sigma * noise
+    velocity = (alpha * noise - sigma * latents).to(worker.device)
+    with worker.fast_arithmetic():
+        text = parts.text_encoder(tokens.to(worker.device)).last_hidden_state
+        predicted = parts.unet(
+            noised.transpose(1, 2).to(worker.device),
+            timesteps.to(worker.device),
+            text,
+            return_dict=False,
+        )[0].transpose(1, 2)
+    return predicted.float(), velocity
 
 
 def cut(

@@ -65,7 +65,7 @@ def export(parts: Parts, folder: Path) -> None:
     index = {"_class_name": "TextToVideoSDPipeline", **{n: list(c) for n, c in _CLASSES.items()}}
     _write_json(part / "model_index.json", index)
     card = json.loads((MODELS_FOLDER / DEFAULT_BACKBONE / CARD_NAME).read_text(encoding="utf-8"))
-    card["image_mode"] = True  # stages 2 and 3 train it
+    card["image_mode"] = True  # stages 2 and 4 train it
     card["files"] = [
         {
             "path": path.relative_to(part).as_posix(),

@@ -23,6 +23,8 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789,.!?'-"
 _END_OF_WORD = "</w>"
 _SPECIAL = ("bos", "eos", "pad")
+TIMESTEPS = 1000
+"""Steps of the noise schedule."""
 
 
 def make_vae(plan: Plan) -> AutoencoderKL:
@@ -147,7 +149,7 @@ def make_tokenizer(plan: Plan) -> CLIPTokenizer:
 def make_scheduler() -> DDPMScheduler:
     """Noise schedule, and v prediction: at high noise ε says next to nothing about the picture."""
     return DDPMScheduler(
-        num_train_timesteps=1000,
+        num_train_timesteps=TIMESTEPS,
         beta_schedule="linear",
         beta_start=1e-4,
         beta_end=2e-2,

@@ -10,33 +10,34 @@ curriculum (Bengio et al. 2009, "Curriculum learning").
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from demo.backgrounds import BACKGROUNDS, Background
 from demo.grammar import caption
 from demo.motion import Motion
 from demo.sampling import CAMOUFLAGE, sample_spec
-from demo.spec import Color
-from demo.training.clips import encode, to_tokens
+from demo.spec import ClipSpec, Color
+from demo.training.clips import encode, made_once, to_tokens
+from demo.training.denoiser import predict_velocity
 from demo.training.export import Parts
-from demo.training.models import make_scheduler
+from demo.training.models import TIMESTEPS
 from demo.training.plan import FRAMES, SIZES, Plan
 from demo.training.workers import Worker
 from demo.world import render
 
 _FILE, _MARK = "means.npy", "means.done.json"
 _FIRST_SEED = 9_000_000
-_SHARE = 0.93
-"""Share of the noise schedule from which on clips count as noise: there 1 % of them is left."""
+_LEAST = 930
+"""Timestep from which on clips count as noise: there 1 % of them is left."""
 MOTIONS: tuple[Motion, ...] = get_args(Motion)
 # From which step on which ways are taught.
 LESSONS: tuple[tuple[int, tuple[Motion, ...]], ...] = (
@@ -58,42 +59,45 @@ def average_clips(worker: Worker, folder: Path, plan: Plan, vae: AutoencoderKL) 
 
     The clips are of the first picture size, with one object and a still camera.
     """
-    wanted = {"clips": plan.prior_clips, "seed": plan.seed}
-    mark = folder / _MARK
-    complete = mark.is_file() and json.loads(mark.read_text()) == wanted
-    if not plan.prior.steps or not worker.any(not complete):
+    if not plan.prior.steps:
         return
     width, height = SIZES[0]
     shape = (len(MOTIONS), len(GROUPS), FRAMES, 4, height // 4, width // 4)
-    if worker.leads:
-        mark.unlink(missing_ok=True)
-        open_memmap(folder / _FILE, "w+", np.float16, shape)
-    worker.any(False)
-    means = np.load(folder / _FILE, mmap_mode="r+", allow_pickle=False)
-    every = [(m, g) for m in range(len(MOTIONS)) for g in range(len(GROUPS))]
-    for index in range(worker.rank, len(every), worker.world):
-        motion, group = every[index]
-        way, (background, color) = MOTIONS[motion], GROUPS[group]
-        frames = np.stack(
-            [
-                render(
-                    sample_spec(
-                        _FIRST_SEED + index * plan.prior_clips + number,
-                        motion=way,
-                        background=background,
-                        color=color,
-                    )
-                ).frames
-                for number in range(plan.prior_clips)
+
+    def rows() -> Iterable[float]:
+        means = _means(folder, "r+")
+        every = list(np.ndindex(shape[:2]))
+        for index in range(worker.rank, len(every), worker.world):
+            motion, group = every[index]
+            first = _FIRST_SEED + index * plan.prior_clips
+            specs = [
+                _spec(seed, MOTIONS[motion], group)
+                for seed in range(first, first + plan.prior_clips)
             ]
-        )
-        mean = encode(vae, frames).mean(0) * vae.config["scaling_factor"]
-        means[motion, group] = mean.cpu().numpy()
-        yield (index + 1) / len(every)
-    worker.any(False)
-    if worker.leads:
-        mark.write_text(json.dumps(wanted))
-    worker.any(False)
+            frames = np.stack([render(spec).frames for spec in specs])
+            mean = encode(vae, frames).mean(0) * vae.config["scaling_factor"]
+            means[motion, group] = mean.cpu().numpy()
+            yield (index + 1) / len(every)
+
+    wanted = {"clips": plan.prior_clips, "seed": plan.seed}
+    yield from made_once(
+        worker,
+        folder / _MARK,
+        wanted,
+        lambda: open_memmap(folder / _FILE, "w+", np.float16, shape),
+        rows,
+    )
+
+
+def _means(folder: Path, mode: Literal["r", "r+"]) -> NDArray[np.float16]:
+    """The file of `average_clips` (ways, groups, frames, 4, h, w), mapped into memory."""
+    return np.load(folder / _FILE, mmap_mode=mode, allow_pickle=False)  # numbers, and nothing else
+
+
+def _spec(seed: int, motion: Motion, group: int) -> ClipSpec:
+    """A clip of this way and group."""
+    background, color = GROUPS[group]
+    return sample_spec(seed, motion=motion, background=background, color=color)
 
 
 class PriorTask:
@@ -107,31 +111,19 @@ class PriorTask:
     """
 
     def __init__(self, parts: Parts, folder: Path, plan: Plan, worker: Worker) -> None:
-        self._unet, self._text_encoder = parts.unet, parts.text_encoder
-        self._tokenizer = parts.tokenizer
-        self._plan, self._worker, self._device = plan, worker, worker.device
-        self._means = np.load(folder / _FILE, mmap_mode="r", allow_pickle=False)
-        self._alphas_cumprod = make_scheduler().alphas_cumprod
+        self._parts, self._plan, self._worker = parts, plan, worker
+        self._means = _means(folder, "r")
 
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of v, and the share of what changes over time that is predicted."""
         means, tokens = self._draw(step, generator)
-        count, schedule = len(means), len(self._alphas_cumprod)
-        timesteps = torch.randint(int(_SHARE * schedule), schedule, (count,), generator=generator)
+        timesteps = torch.randint(_LEAST, TIMESTEPS, (len(means),), generator=generator)
         noise = torch.randn(means.shape, generator=generator)
-        alpha_bar = self._alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
-        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        noised, velocity = alpha * means + sigma * noise, alpha * noise - sigma * means
-        with self._worker.fast_arithmetic():
-            text = self._text_encoder(tokens.to(self._device)).last_hidden_state
-            predicted = self._unet(
-                noised.transpose(1, 2).to(self._device),
-                timesteps.to(self._device),
-                text,
-                return_dict=False,
-            )[0].transpose(1, 2)
-        loss = (predicted.float() - velocity.to(self._device)).square().mean()
-        found = -predicted.detach().float().cpu()
+        predicted, velocity = predict_velocity(
+            self._parts, self._worker, means, noise, timesteps, tokens
+        )
+        loss = (predicted - velocity).square().mean()
+        found = -predicted.detach().cpu()
         left = _over_time(found - means).square().mean() / _over_time(means).square().mean()
         return loss, {"loss": loss.detach(), "motion": 1 - left}
 
@@ -148,11 +140,11 @@ class PriorTask:
         chosen: list[Motion] = [motions[(first + n) % len(motions)] for n in range(count)]
         groups = drawn(len(GROUPS))
         captions = [
-            caption(sample_spec(seed, motion=way, background=GROUPS[g][0], color=GROUPS[g][1]))
-            for seed, way, g in zip(drawn(1 << 31), chosen, groups, strict=True)
+            caption(_spec(seed, way, group))
+            for seed, way, group in zip(drawn(1 << 31), chosen, groups, strict=True)
         ]
         means = self._means[[MOTIONS.index(way) for way in chosen], groups]
-        tokens = torch.from_numpy(to_tokens(self._tokenizer, captions)).long()
+        tokens = torch.from_numpy(to_tokens(self._parts.tokenizer, captions)).long()
         return torch.from_numpy(np.array(means)).float(), tokens
 
 

@@ -147,9 +147,12 @@ def test_a_finished_clip_is_not_measured_again(tmp_path):
         claim(tmp_path, {"weights": "b"})
 
 
-def test_the_right_word_for_a_shape_leaves_less_error_than_wrong_ones():
-    card = find_backbone("demo")
-    backbone = TextToVideo(card, device=torch.device("cpu"), dtype=torch.float32)
+@pytest.fixture
+def backbone():
+    return TextToVideo(find_backbone("demo"), device=torch.device("cpu"), dtype=torch.float32)
+
+
+def test_the_right_word_for_a_shape_leaves_less_error_than_wrong_ones(backbone):
     found: dict[tuple[str, int], list[demo_words.Found]] = {}
     for seed in range(demo_words.FIRST_SEED, demo_words.FIRST_SEED + 3):
         for name, timestep, one in demo_words.measure(backbone, seed, (300,)):
@@ -160,3 +163,20 @@ def test_the_right_word_for_a_shape_leaves_less_error_than_wrong_ones():
     head, _, *rows = demo_words.lines(found)
     assert len(rows) == 3
     assert all(row.count("|") == head.count("|") for row in rows)
+
+
+def test_what_differs_between_ways_and_what_over_time_are_told_apart():
+    clips = torch.ones(4, 8, 2, 3, 3)
+    assert demo_words.differences(clips) == (0, 0)
+    ways, time = clips.clone(), clips.clone()
+    ways[:2] += 1  # 1.5 ± 0.5
+    time[:, :4] += 1
+    assert demo_words.differences(ways) == pytest.approx((0.5 / 2.5**0.5, 0))
+    assert demo_words.differences(time) == pytest.approx((0, 0.5 / 2.5**0.5))
+
+
+def test_the_worlds_means_differ_with_the_way_and_over_time(backbone):
+    ways, time = demo_words.world_at_pure_noise(backbone, 6)
+    assert 0.1 < ways < 0.8
+    assert 0.1 < time < 0.8
+    assert all(0 <= share < 1 for share in demo_words.answers_at_pure_noise(backbone, 2))

@@ -135,7 +135,7 @@ def test_the_loss_is_that_of_v_for_the_mean(parts, means):
     task = PriorTask(parts, means, PLAN, ALONE)
     drawn, _ = task._draw(50, torch.Generator().manual_seed(5))
     told = _Told(lambda asked: torch.full(asked.noised.shape, 0.25))
-    task._unet = told
+    task._parts = dataclasses.replace(parts, unet=told)
     loss, _ = task.loss(50, torch.Generator().manual_seed(5))
     betas = np.linspace(1e-4, 2e-2, 1000)
     alpha_bar = np.cumprod(1 - betas)[told.timesteps.numpy()].reshape(-1, 1, 1, 1, 1)
@@ -154,7 +154,8 @@ def test_the_log_says_how_much_of_the_motion_is_predicted(parts, means, part, mo
     task = PriorTask(parts, means, PLAN, ALONE)
     drawn, _ = task._draw(50, torch.Generator().manual_seed(5))
     still = drawn.mean(1, keepdim=True)
-    task._unet = _Told(lambda _: -(still + part * (drawn - still)))
+    told_so = _Told(lambda _: -(still + part * (drawn - still)))
+    task._parts = dataclasses.replace(parts, unet=told_so)
     _, told = task.loss(50, torch.Generator().manual_seed(5))
     assert told["motion"].item() == pytest.approx(motion, abs=1e-5)
 
