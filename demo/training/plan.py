@@ -64,7 +64,8 @@ class Plan:
         autoencoder: Stage 1, on single frames.
         images: Stage 2, the U-Net without its temporal layers, on single frames.
         prior: Stage 3, the whole U-Net at nearly pure noise; see `prior`.
-        prior_clips: Clips of every way, background and colour whose mean stage 3 is shown.
+        prior_clips: Clips of every way, background and colour whose mean stage 3 is shown, and
+            frames of every shape, size, background and colour.
         video: Stage 4, the whole U-Net on clips.
         image_share: Share of stage 4's steps that train single frames as in stage 2, so that the
             image mode stays in use.
@@ -112,8 +113,8 @@ REFINE = Plan(
     first_clip=10_000,
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),
-    prior=Schedule(steps=1000, batch=2, learning_rate=1e-3, warm_up=20, average=0.98),
-    video=Schedule(steps=4000, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
+    prior=Schedule(steps=900, batch=2, learning_rate=1e-3, warm_up=20, average=0.98),
+    video=Schedule(steps=1800, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
     image_share=0.5,
     image_cuts=(8, 10, 12, 16),
     object_weight=6.0,

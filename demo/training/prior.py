@@ -1,63 +1,49 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stage 3: what a caption says of a clip that is still all noise, above all how an object moves.
+"""Stage 3: what a caption says of a clip that is still all noise: how an object moves, its shape.
 
-At nearly pure noise the best prediction is the mean of all clips that the caption fits, so the mean
-is the target here: the gradient points where single clips' gradients point on average, without
-their scatter. The way is a product of word, frame and place, of which no two say anything, and so
-has no gradient to begin with. It is therefore taught one way first, then two, then all of them: a
-curriculum (Bengio et al. 2009, "Curriculum learning").
+A way is a product of word, frame and place, of which no two say anything; see `means`. Lessons of
+shapes (`shape_prior`) take turns with those of ways, because a stage forgets what it does not show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from demo.backgrounds import BACKGROUNDS, Background
 from demo.grammar import caption
 from demo.motion import Motion
-from demo.sampling import CAMOUFLAGE, sample_spec
-from demo.spec import ClipSpec, Color
 from demo.training.clips import encode, made_once, to_tokens
-from demo.training.denoiser import predict_velocity
 from demo.training.export import Parts
-from demo.training.models import TIMESTEPS
+from demo.training.means import GROUPS, Lessons, drawn, mean_loss, opened, spec_of, taught
 from demo.training.plan import FRAMES, SIZES, Plan
+from demo.training.shape_prior import ShapesTask
 from demo.training.workers import Worker
 from demo.world import render
 
 _FILE, _MARK = "means.npy", "means.done.json"
 _FIRST_SEED = 9_000_000
-_LEAST = 930
-"""Timestep from which on clips count as noise: there 1 % of them is left."""
+_TURN = 3
+"""Every so manieth step is of shapes."""
 MOTIONS: tuple[Motion, ...] = get_args(Motion)
-# From which step on which ways are taught.
-LESSONS: tuple[tuple[int, tuple[Motion, ...]], ...] = (
+LESSONS: Lessons[Motion] = (
     (0, ("left",)),
     (84, ("left", "right")),
     (315, MOTIONS),
 )
-GROUPS: tuple[tuple[Background, Color], ...] = tuple(
-    (background, color)
-    for background in BACKGROUNDS
-    for color in get_args(Color)
-    if (color, background) not in CAMOUFLAGE
-)
-"""What is told apart besides the way; shape and size are whatever they are."""
 
 
 def average_clips(worker: Worker, folder: Path, plan: Plan, vae: AutoencoderKL) -> Iterable[float]:
     """Write the mean latents of every way and group; yields the share that is done.
 
-    The clips are of the first picture size, with one object and a still camera.
+    The clips are of the first picture size, with one object and a still camera; shape and size are
+    whatever they are.
     """
     if not plan.prior.steps:
         return
@@ -65,13 +51,13 @@ def average_clips(worker: Worker, folder: Path, plan: Plan, vae: AutoencoderKL) 
     shape = (len(MOTIONS), len(GROUPS), FRAMES, 4, height // 4, width // 4)
 
     def rows() -> Iterable[float]:
-        means = _means(folder, "r+")
+        means = opened(folder / _FILE, "r+")
         every = list(np.ndindex(shape[:2]))
         for index in range(worker.rank, len(every), worker.world):
             motion, group = every[index]
             first = _FIRST_SEED + index * plan.prior_clips
             specs = [
-                _spec(seed, MOTIONS[motion], group)
+                spec_of(seed, group, motion=MOTIONS[motion])
                 for seed in range(first, first + plan.prior_clips)
             ]
             frames = np.stack([render(spec).frames for spec in specs])
@@ -89,59 +75,55 @@ def average_clips(worker: Worker, folder: Path, plan: Plan, vae: AutoencoderKL) 
     )
 
 
-def _means(folder: Path, mode: Literal["r", "r+"]) -> NDArray[np.float16]:
-    """The file of `average_clips` (ways, groups, frames, 4, h, w), mapped into memory."""
-    return np.load(folder / _FILE, mmap_mode=mode, allow_pickle=False)  # numbers, and nothing else
-
-
-def _spec(seed: int, motion: Motion, group: int) -> ClipSpec:
-    """A clip of this way and group."""
-    background, color = GROUPS[group]
-    return sample_spec(seed, motion=motion, background=background, color=color)
-
-
 class PriorTask:
-    """Loss of the U-Net and the text encoder at nearly pure noise.
+    """Loss of the U-Net and the text encoder at nearly pure noise, on ways and on shapes.
 
     Args:
         parts: U-Net and text encoder are trained, the tokenizer is used.
-        folder: Where `average_clips` wrote.
+        folder: Where `average_clips` and `shape_prior.average_frames` wrote.
         plan: Batches and steps.
         worker: This process.
     """
 
     def __init__(self, parts: Parts, folder: Path, plan: Plan, worker: Worker) -> None:
+        self._ways = WaysTask(parts, folder, plan, worker)
+        self._shapes = ShapesTask(parts, folder, plan, worker)
+
+    def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and figures of the step's kind of lesson."""
+        before = step // _TURN  # steps of shapes so far
+        if step % _TURN == _TURN - 1:
+            return self._shapes.loss(before, generator)
+        return self._ways.loss(step - before, generator)
+
+
+class WaysTask:
+    """Loss on mean clips; arguments as of `PriorTask`."""
+
+    def __init__(self, parts: Parts, folder: Path, plan: Plan, worker: Worker) -> None:
         self._parts, self._plan, self._worker = parts, plan, worker
-        self._means = _means(folder, "r")
+        self._means = opened(folder / _FILE, "r")
 
     def loss(self, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of v, and the share of what changes over time that is predicted."""
         means, tokens = self._draw(step, generator)
-        timesteps = torch.randint(_LEAST, TIMESTEPS, (len(means),), generator=generator)
-        noise = torch.randn(means.shape, generator=generator)
-        predicted, velocity = predict_velocity(
-            self._parts, self._worker, means, noise, timesteps, tokens
-        )
-        loss = (predicted - velocity).square().mean()
-        found = -predicted.detach().cpu()
+        loss, found = mean_loss(self._parts, self._worker, means, tokens, generator)
         left = _over_time(found - means).square().mean() / _over_time(means).square().mean()
         return loss, {"loss": loss.detach(), "motion": 1 - left}
 
     def _draw(self, step: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Mean clips (n, frames, 4, h, w) and tokens (n, limit) of one of their captions each."""
-        motions = next(ways for first, ways in reversed(LESSONS) if step >= first)
+        motions: tuple[Motion, ...] = taught(LESSONS, step)
         count = self._plan.prior.batch
-
-        def drawn(limit: int) -> list[int]:
-            return torch.randint(limit, (count,), generator=generator).tolist()
-
         # In turn, so that a step of a few clips holds different ones.
         first = (step * self._worker.world + self._worker.rank) * count
         chosen: list[Motion] = [motions[(first + n) % len(motions)] for n in range(count)]
-        groups = drawn(len(GROUPS))
+        groups = drawn(len(GROUPS), count, generator)
         captions = [
-            caption(_spec(seed, way, group))
-            for seed, way, group in zip(drawn(1 << 31), chosen, groups, strict=True)
+            caption(spec_of(seed, group, motion=way))
+            for seed, way, group in zip(
+                drawn(1 << 31, count, generator), chosen, groups, strict=True
+            )
         ]
         means = self._means[[MOTIONS.index(way) for way in chosen], groups]
         tokens = torch.from_numpy(to_tokens(self._parts.tokenizer, captions)).long()

@@ -13,7 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from demo.grammar import words_of_shapes_and_ways
-from demo.training import clips, models, prior
+from demo.training import clips, models, prior, shape_prior
 from demo.training.autoencoder import AutoencoderTask
 from demo.training.denoiser import DenoiserTask
 from demo.training.export import Parts, export, load
@@ -50,6 +50,7 @@ def train_all(worker: Worker, folder: Path, plan: Plan, deadline: float, steps: 
         _show(worker, "latents", clips.encode_clips(worker, folder, plan, parts.vae))
         _train_denoiser("images", parts, worker, folder, plan, stop)
         _show(worker, "means", prior.average_clips(worker, folder, plan, parts.vae))
+        _show(worker, "mean frames", shape_prior.average_frames(worker, folder, plan, parts.vae))
         _train_denoiser("prior", parts, worker, folder, plan, stop)
         _train_denoiser("video", parts, worker, folder, plan, stop)
     except OutOfTime as end:

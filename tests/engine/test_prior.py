@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training stage at nearly pure noise: mean clips, one way after another, words told apart."""
+"""The training stage at nearly pure noise: mean clips, one way after another, shapes in between."""
 
 import dataclasses
 import json
@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from demo.grammar import words_of_shapes_and_ways
+from demo.motion import Motion
 from demo.sampling import sample_spec
 from demo.training import prior
 from demo.training.clips import encode
 from demo.training.export import load
+from demo.training.means import GROUPS
 from demo.training.models import make_scheduler, spread_words
 from demo.training.plan import REFINE, Schedule
-from demo.training.prior import GROUPS, MOTIONS, PriorTask, average_clips
+from demo.training.prior import MOTIONS, PriorTask, WaysTask, average_clips
 from demo.training.workers import Worker
 from demo.world import render
 from engine.registry import MODELS_FOLDER
@@ -51,7 +53,8 @@ def test_a_mean_is_that_of_clips_of_this_way_and_group(parts, few_groups, tmp_pa
     means = np.load(tmp_path / "means.npy")
     assert means.shape == (7, 1, 8, 4, 16, 16)
     background, color = GROUPS[0]
-    for way, seeds in (("left", (0, 1)), ("right", (2, 3))):
+    ways: list[tuple[Motion, tuple[int, int]]] = [("left", (0, 1)), ("right", (2, 3))]
+    for way, seeds in ways:
         clips = [
             render(sample_spec(9_000_000 + seed, motion=way, background=background, color=color))
             for seed in seeds
@@ -79,7 +82,7 @@ def test_no_means_are_made_for_a_plan_without_the_stage(parts, tmp_path):
 
 
 def test_one_way_is_taught_then_two_then_all_and_captions_name_them(parts, means):
-    task = PriorTask(parts, means, PLAN, ALONE)
+    task = WaysTask(parts, means, PLAN, ALONE)
     generator = torch.Generator().manual_seed(3)
     every = np.load(means / "means.npy")
     taught = {}
@@ -113,7 +116,7 @@ def test_a_step_shares_the_ways_out_among_its_clips_and_processes(parts, means):
     every = np.load(means / "means.npy")[..., 0, 0, 0, 0]
     ways = []
     for rank in (0, 1):
-        task = PriorTask(parts, means, plan, Worker(rank, 2, torch.device("cpu")))
+        task = WaysTask(parts, means, plan, Worker(rank, 2, torch.device("cpu")))
         drawn, _ = task._draw(400, torch.Generator().manual_seed(rank))
         ways += [int((every == clip[0, 0, 0, 0].item()).any(1).argmax()) for clip in drawn]
     assert ways == [(1600 + number) % 7 for number in range(4)]
@@ -132,7 +135,7 @@ class _Told:
 
 def test_the_loss_is_that_of_v_for_the_mean(parts, means):
     """Golden: v = alpha ε − sigma mean, in float64, from what the U-Net was given."""
-    task = PriorTask(parts, means, PLAN, ALONE)
+    task = WaysTask(parts, means, PLAN, ALONE)
     drawn, _ = task._draw(50, torch.Generator().manual_seed(5))
     told = _Told(lambda asked: torch.full(asked.noised.shape, 0.25))
     task._parts = dataclasses.replace(parts, unet=told)
@@ -151,7 +154,7 @@ def test_the_loss_is_that_of_v_for_the_mean(parts, means):
 
 @pytest.mark.parametrize(("part", "motion"), [(1.0, 1.0), (0.0, 0.0), (0.5, 0.75)])
 def test_the_log_says_how_much_of_the_motion_is_predicted(parts, means, part, motion):
-    task = PriorTask(parts, means, PLAN, ALONE)
+    task = WaysTask(parts, means, PLAN, ALONE)
     drawn, _ = task._draw(50, torch.Generator().manual_seed(5))
     still = drawn.mean(1, keepdim=True)
     told_so = _Told(lambda _: -(still + part * (drawn - still)))
@@ -178,3 +181,27 @@ def test_words_are_moved_apart_around_their_mean_and_no_others(parts):
 
 def test_what_counts_as_noise_holds_a_hundredth_of_the_clip():
     assert make_scheduler().alphas_cumprod[930].sqrt() == pytest.approx(0.0118, abs=2e-3)
+
+
+class _Noted:
+    """In the place of either kind of lessons: notes the steps it was asked for."""
+
+    def __init__(self):
+        self.steps = []
+
+    def loss(self, step, _generator):
+        self.steps.append(step)
+        return torch.zeros(()), {}
+
+
+def test_every_third_step_is_of_shapes_and_both_kinds_count_their_own(parts, means, monkeypatch):
+    frames = np.zeros((4, len(GROUPS), 3, 1, 4, 10, 10), np.float16)
+    np.save(means / "mean_frames.npy", frames)
+    task = PriorTask(parts, means, PLAN, ALONE)
+    ways, shapes = _Noted(), _Noted()
+    monkeypatch.setattr(task, "_ways", ways)
+    monkeypatch.setattr(task, "_shapes", shapes)
+    for step in range(9):
+        task.loss(step, torch.Generator())
+    assert ways.steps == [0, 1, 2, 3, 4, 5]
+    assert shapes.steps == [0, 1, 2]
