@@ -60,6 +60,8 @@ def export(parts: Parts, folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     for name in ("vae", "unet", "text_encoder"):
         _in_half(getattr(parts, name)).save_pretrained(part / name, safe_serialization=True)
+    for name in ("vae", "unet"):
+        _forget_origin(part / name / "config.json")
     parts.tokenizer.save_pretrained(part / "tokenizer")
     make_scheduler().save_pretrained(part / "scheduler")
     index = {"_class_name": "TextToVideoSDPipeline", **{n: list(c) for n, c in _CLASSES.items()}}
@@ -81,6 +83,13 @@ def export(parts: Parts, folder: Path) -> None:
 def _in_half(module: Any) -> Any:
     """A copy on the CPU; Any: diffusers and transformers model classes share no type for it."""
     return copy.deepcopy(module).cpu().half()
+
+
+def _forget_origin(path: Path) -> None:
+    """Without the folder of this machine that the part was loaded from, which diffusers notes."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values.pop("_name_or_path", None)
+    _write_json(path, values)
 
 
 def _write_json(path: Path, values: dict) -> None:

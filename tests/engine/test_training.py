@@ -130,6 +130,11 @@ def test_refining_goes_on_from_the_installed_weights_with_other_clips(tmp_path):
         if (installed / "tokenizer" / name).exists():
             one, other = (folder / "tokenizer" / name for folder in (installed, trained))
             assert one.read_text() == other.read_text()
+    for path in trained.rglob("*.json"):
+        assert str(MODELS_FOLDER) not in path.read_text(encoding="utf-8"), path
+    for name in ("vae", "unet"):
+        one, other = (folder / name / "config.json" for folder in (installed, trained))
+        assert json.loads(one.read_text()) == json.loads(other.read_text())
     assert not (tmp_path / "autoencoder.jsonl").exists()
     first = [shard.seed(0) for shard in clips.shards(tmp_path, short)]
     assert first == [(number + 1) * 1_000_000 + FULL.clips for number in range(5)]
