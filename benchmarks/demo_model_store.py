@@ -46,6 +46,7 @@ def kept(folder: Path, name: str, work: Callable[..., Found], arguments: tuple[A
     """
     path = folder / f"{name}.npz"
     if path.exists():
+        # Numbers and text, and nothing else: a pickle could run code.
         with np.load(path, allow_pickle=False) as stored:
             pictures = [stored[f"clip_{number}"] for number in range(len(stored.files) - 1)]
             return json.loads(str(stored["row"])), pictures

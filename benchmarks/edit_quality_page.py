@@ -268,7 +268,8 @@ def _settings(rows: Sequence[Row], settings: Mapping[str, Any]) -> list[str]:
     lines = [
         "Every distillation row has the same number of steps, at most, and the same step size,",
         "calibrated by its own first gradients; all stop by the same rule, where the model takes",
-        "the edit for complete, so that a term cannot keep more merely by editing less. The rows",
+        "the edit for complete, so that a term cannot keep more merely by editing less (edits of",
+        "the shape, which that rule ends too early, all take every step). The rows",
         "that sample take as many steps; inversion as many again. In all rows, unless the kind of",
         f"the edit or the row has its own ({kinds_own()}):",
         "",

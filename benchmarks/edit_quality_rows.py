@@ -136,8 +136,9 @@ the full-size clips of `make demo` come out the same (33.0 dB with Draft, 32.6 d
 
 COMMON: dict[str, Any] = {"use_stopping_rule": True}
 """Of all rows. Every distillation row stops where the model takes its edit for complete, or at the
-last step: rows are compared at the same point of the edit, not after the same work, because a term
-that holds the clip back would otherwise keep more only by having edited less."""
+last step (edits of the shape always there, see `KIND_CHANGES`): rows are compared at the same point
+of the edit, not after the same work, because a term that holds the clip back would otherwise keep
+more only by having edited less."""
 
 _SAMPLING = {"guidance_scale": 4.0}
 """Of the rows that sample, as the demo backbone's gates do; a distillation calibrates its step."""
@@ -239,7 +240,7 @@ TRIALS: tuple[Row, ...] = (
     _trial(_ROW["ddim_inversion"], "ω 1.3", guidance_scale=1.3),
     _trial(_ROW["sds"], "ω 1.5", guidance_scale=1.5),
     _trial(_ROW["sds"], "ω 10", guidance_scale=10.0),
-    _trial(_ROW["dds_mask"], "ω 1", guidance_scale=1.0),
+    _trial(_ROW["dds_mask"], "ω 1.5", guidance_scale=1.5),
     _trial(_ROW["dds_mask"], "ω 5", guidance_scale=5.0),
     _trial(_ROW["dds_mask"], "all steps", use_stopping_rule=False),
     *(_own(_ROW["dreammotion_s"], spatial_share=share) for share in (0.25, 1.0)),

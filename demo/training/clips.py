@@ -51,6 +51,7 @@ class Shard:
     def array(self, kind: str, *, create: bool = False) -> NDArray[np.generic]:
         """One of the files, mapped into memory: frames, alpha, tokens or latents."""
         if not create:
+            # Numbers, and nothing else: a pickle could run code.
             return np.load(self._file(kind), mmap_mode="r+", allow_pickle=False)
         width, height = self.size
         shape, dtype = {
