@@ -114,7 +114,7 @@ REFINE = Plan(
     autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
     images=Schedule(steps=0, batch=32, learning_rate=1e-3),
     prior=Schedule(steps=900, batch=2, learning_rate=1e-3, warm_up=20, average=0.98),
-    video=Schedule(steps=1800, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
+    video=Schedule(steps=6800, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
     image_share=0.5,
     image_cuts=(8, 10, 12, 16),
     object_weight=6.0,
