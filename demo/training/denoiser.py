@@ -30,6 +30,12 @@ _TOWARDS_NOISE = 0.75
 """Below 1, high noise is drawn more often: there shape, place and motion are decided, and below a
 third of the schedule little but texture."""
 
+_MOVED_SHARES = (0.5, 0.25)
+"""Of objects, and of backgrounds, that get a wrong colour where the plan says so."""
+_MOST_SIGNAL = 1.5
+"""Signal over noise up to which a wrong colour is as strong as a right one (a fifth of the
+schedule); in less noise a clip is what one sees."""
+
 
 class DenoiserTask:
     """Loss of the U-Net and the text encoder.
@@ -71,6 +77,9 @@ class DenoiserTask:
         # Rounding may lift the last share to 1.
         timesteps = (share * TIMESTEPS).long().clamp_(max=TIMESTEPS - 1)
         noise = torch.randn(latents.shape, generator=generator)
+        if self._plan.colour_spread and not self._images_only:
+            spread, captioned = self._plan.colour_spread, (tokens != self._empty).any(1)
+            noise += wrong_colours(coverage, timesteps, captioned, spread, generator)
         bypass = temporal_layers_bypassed(self._parts.unet) if alone else nullcontext()
         with bypass:
             predicted, velocity = predict_velocity(
@@ -164,6 +173,36 @@ def predict_velocity(
             return_dict=False,
         )[0].transpose(1, 2)
     return predicted.float(), velocity
+
+
+def wrong_colours(
+    coverage: Tensor, timesteps: Tensor, captioned: Tensor, spread: float, generator: Generator
+) -> Tensor:
+    """What to add to ε (n, frames, 4, h, w) so that objects and backgrounds have other colours.
+
+    Like offset noise (Guttenberg 2023, "Diffusion with offset noise"), but one offset for the
+    object and one for what is around it, the same in all frames, of a size as if the clip's own
+    latents were moved. White noise alone teaches that an object whose colour is not the caption's
+    is more likely another, smaller object in front of more background, if that is nearer to the
+    colour seen. With such noise the caption tells the colour, and the noise the place, which is
+    what an edit of the colour asks.
+
+    Args:
+        coverage: The object's share of every place (n, frames, h, w), 0 to 1.
+        timesteps: Of every clip (n,).
+        captioned: Which clips have a caption (n,); nothing else tells a colour, so others get 0.
+        spread: Standard deviation in latents.
+        generator: Of the offsets.
+    """
+    alpha_bar = make_scheduler().alphas_cumprod[timesteps]
+    signal = (alpha_bar / (1 - alpha_bar)).sqrt().clamp(max=_MOST_SIGNAL)
+    count = len(coverage)
+    offsets = spread * torch.randn(2, count, 1, 4, 1, 1, generator=generator)
+    moved = torch.rand(2, count, generator=generator) < torch.tensor(_MOVED_SHARES)[:, None]
+    offsets = offsets * (moved * captioned * signal).view(2, count, 1, 1, 1, 1)
+    inside, outside = offsets
+    share = coverage[:, :, None]
+    return inside * share + outside * (1 - share)
 
 
 def cut(

@@ -75,6 +75,8 @@ class Plan:
         object_weight: How much more the error where the object is counts in stage 4 than elsewhere:
             it covers a tenth of the picture, and is what captions are about.
         object_weight_from: First step of stage 4 in which it does.
+        colour_spread: Spread, in latents, of the wrong colours that stage 4 gives objects and
+            backgrounds in the noise; see `denoiser.wrong_colours`. 0: none.
     """
 
     seed: int = 20261121
@@ -96,6 +98,7 @@ class Plan:
     caption_dropout: float = 0.1
     object_weight: float = 4.0
     object_weight_from: int = 0
+    colour_spread: float = 0.0
 
 
 FULL = Plan(
@@ -119,6 +122,20 @@ REFINE = Plan(
     image_cuts=(8, 10, 12, 16),
     object_weight=6.0,
 )
+# Goes on from the refined weights, which take an object that has not the caption's colour for
+# background where it is more like that: an edit of its colour then loses a part of it.
+RECOLOUR = Plan(
+    seed=20261129,
+    begin="demo",
+    first_clip=20_000,
+    autoencoder=Schedule(steps=0, batch=16, learning_rate=2e-3),
+    images=Schedule(steps=0, batch=32, learning_rate=1e-3),
+    video=Schedule(steps=2750, batch=4, learning_rate=6e-4, decay=0.4, average=0.998),
+    image_share=0.5,
+    image_cuts=(8, 10, 12, 16),
+    object_weight=6.0,
+    colour_spread=1.6,
+)
 # Proves in a minute that every stage runs, is saved and goes on; its model knows nothing.
 SMOKE = Plan(
     clips=10,
@@ -131,5 +148,6 @@ SMOKE = Plan(
     prior_clips=1,
     video=Schedule(steps=4, batch=2, learning_rate=1e-3, warm_up=2),
     image_share=0.25,
+    colour_spread=1.0,
 )
-PLANS = {"full": FULL, "refine": REFINE, "smoke": SMOKE}
+PLANS = {"full": FULL, "refine": REFINE, "recolour": RECOLOUR, "smoke": SMOKE}

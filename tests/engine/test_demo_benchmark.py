@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import demo_words
+from benchmarks import demo_words, first_step
 from benchmarks.demo_edits import case, editors_mask, figures
 from benchmarks.demo_model import GATE_SEEDS, TUNING_SEEDS
 from benchmarks.demo_model_page import gates, page
@@ -163,6 +163,24 @@ def test_the_right_word_for_a_shape_leaves_less_error_than_wrong_ones(backbone):
     head, _, *rows = demo_words.lines(found)
     assert len(rows) == 3
     assert all(row.count("|") == head.count("|") for row in rows)
+
+
+def test_a_first_step_is_told_apart_into_the_new_colour_and_the_background():
+    generator = torch.Generator().manual_seed(1)
+    target, background = torch.randn(2, 3, 4, 5, generator=generator)
+    found = first_step.shares(0.3 * target + 0.6 * background, target, background)
+    assert found == pytest.approx((0.3, 0.6), abs=1e-5)
+
+
+def test_first_steps_lead_to_the_new_colour(backbone):
+    found: dict[int, list[first_step.Shares]] = {}
+    for seed in range(first_step.FIRST_SEED, first_step.FIRST_SEED + 3):
+        for timestep, one in first_step.measure(backbone, seed, (300,)):
+            found.setdefault(timestep, []).append(one)
+    assert all(target > background for target, background in found[300])
+    head, _, row = first_step.lines(found)
+    assert row.count("|") == head.count("|")
+    assert row.endswith("| 0 of 3 |")
 
 
 def test_what_differs_between_ways_and_what_over_time_are_told_apart():

@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 
 from demo.training import clips, stages
 from demo.training.autoencoder import _mix
-from demo.training.denoiser import cut, weighted_error
 from demo.training.folder import STAGES, FolderError, claim
 from demo.training.loop import Budget, OutOfTime, train
 from demo.training.models import make_tokenizer
@@ -272,30 +271,3 @@ def test_mixed_latents_have_the_other_picture_inside_and_are_not_judged_at_the_e
     row, column = edges[0].tolist()
     assert (judged[0, 0, row * 4 : row * 4 + 4, column * 4 : column * 4 + 8] == 0).all()
     assert judged[0].sum() > 0
-
-
-def test_an_objects_places_count_more_in_the_error():
-    squares, coverage = torch.full((2, 1, 2, 2), 0.1), torch.zeros(2, 1, 2, 2)
-    squares[0, 0, 0, 0], coverage[:, 0, 0, 0] = 0.8, 1.0
-    squares[0, 0, 1, 1], coverage[0, 0, 1, 1] = 0.4, 0.5
-    # (4 · 0.8 + 2.5 · 0.4 + 0.1 + 0.1) / (4 + 2.5 + 1 + 1)
-    expected = torch.tensor([4.4 / 8.5, 0.1])
-    assert torch.allclose(weighted_error(squares, coverage, 4.0), expected)
-    assert torch.allclose(weighted_error(squares, coverage, 1.0), squares.mean((1, 2, 3)))
-
-
-@pytest.mark.parametrize("side", [4, 6, 20])
-def test_single_frames_are_cut_to_squares_that_hold_the_objects_middle(side):
-    count, height, width = 40, 8, 16
-    coverage = torch.zeros(count, 1, height, width)
-    rng = torch.Generator().manual_seed(1)
-    places = [(int(torch.randint(8, (1,), generator=rng)), index % width) for index in range(count)]
-    for index, (row, column) in enumerate(places):
-        coverage[index, 0, row, column] = 1
-    latents = coverage[:, :, None].expand(-1, 1, 4, -1, -1)
-    pieces, shares = cut(latents, coverage, side, torch.Generator().manual_seed(2))
-    assert pieces.shape == (count, 1, 4, min(side, height), min(side, width))
-    assert torch.equal(pieces[:, :, 0], shares)
-    assert (shares.sum((1, 2, 3)) == 1).all()
-    if side < height:  # not always at the same place of the square
-        assert len(shares[:, 0].flatten(1).argmax(1).unique()) > 4
