@@ -24,7 +24,8 @@ def at_preset(recommended: EditSettings, preset: Preset) -> EditSettings:
     """The settings of a preset; `balanced` is what the backbone recommends.
 
     The size of a step changes against the number of steps, and so does what the running mean keeps
-    per step: the way to the edit and the stretch of it that is averaged stay the same.
+    per step: the way to the edit and the stretch of it that is averaged stay the same, as far as
+    the fields' limits let them.
 
     Raises:
         InvalidJobError: There is no such preset.
