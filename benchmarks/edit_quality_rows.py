@@ -103,12 +103,14 @@ class Row:
     trial_of: str = ""
 
     def settings(self, card: BackboneCard, kind: Kind) -> EditSettings:
-        """The row's settings: the card's for `dds`, `COMMON`, the kind's, and what is its own."""
-        base = with_settings(at_preset(card.recommended("dds"), PRESET), **COMMON)
+        """The row's settings: the card's for `dds`, `COMMON` and the kind's, at `PRESET`, and what
+        is the row's own."""
+        of_kind = with_settings(card.recommended("dds"), **{**COMMON, **KIND_CHANGES[kind]})
+        base = at_preset(of_kind, PRESET)
         if self.is_recommended:
             dreammotion = card.recommended("dreammotion").dreammotion
             base = with_settings(base, dreammotion=dreammotion, assd=card.recommended("assd").assd)
-        return with_settings(base, **{**KIND_CHANGES[kind], **self.changes})
+        return with_settings(base, **self.changes)
 
     def source_branch(self, card: BackboneCard, kind: Kind) -> str:
         """Alike for rows whose steps look at the source alike; empty for rows that do not look."""

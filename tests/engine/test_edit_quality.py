@@ -11,6 +11,7 @@ import torch
 
 from benchmarks import demo_model, edit_quality
 from benchmarks.demo_edits import Subject, editors_mask, subject
+from benchmarks.demo_settings import KIND_CHANGES
 from benchmarks.edit_quality import Plan, measure, run_edit
 from benchmarks.edit_quality_documents import write_documents
 from benchmarks.edit_quality_figures import FIGURES, changed_region, kept_region, measured
@@ -157,6 +158,15 @@ def test_rows_are_what_their_names_say(demo_card):
         "assd_image": (False, False, True),
         "assd": (True, True, True),
     }
+
+
+def test_a_kinds_settings_go_the_same_way_in_the_fewer_steps_of_the_preset(demo_card):
+    whole = with_settings(demo_card.recommended("dds"), **KIND_CHANGES["shape"])
+    row = next(row for row in ROWS if row.name == REFERENCE)
+    found = row.settings(demo_card, "shape")
+    assert found.steps < whole.steps
+    assert found.steps * found.step_size == pytest.approx(whole.steps * whole.step_size)
+    assert not found.use_stopping_rule
 
 
 def test_dreammotion_s_rows_are_the_paper_s_and_one_the_card_s(demo_card):
