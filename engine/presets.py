@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stdlib only (imports neither bpy nor torch): what an editor chooses between time and quality.
 
-A preset changes a backbone's recommended settings: more and smaller steps along the same way. Time
-goes with the steps.
+A preset changes a backbone's recommended settings: more and smaller steps along the same way, or
+fewer and larger ones, as far as a step may go. Time goes with the steps.
 """
 
 from __future__ import annotations

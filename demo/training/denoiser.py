@@ -181,16 +181,17 @@ def wrong_colours(
     """What to add to ε (n, frames, 4, h, w) so that objects and backgrounds have other colours.
 
     Like offset noise (Guttenberg 2023, "Diffusion with offset noise"), but one offset for the
-    object and one for what is around it, the same in all frames, of a size as if the clip's own
-    latents were moved. White noise alone teaches that an object whose colour is not the caption's
-    is more likely another, smaller object in front of more background, if that is nearer to the
-    colour seen. With such noise the caption tells the colour, and the noise the place, which is
-    what an edit of the colour asks.
+    object and one for what is around it (a second object included), the same in all frames, of a
+    size as if the clip's own latents were moved. White noise alone teaches that an object whose
+    colour is not the caption's is more likely another, smaller object in front of more background,
+    if that is nearer to the colour seen. With such noise the caption tells the colour, and the
+    noise the place, which is what an edit of the colour asks.
 
     Args:
         coverage: The object's share of every place (n, frames, h, w), 0 to 1.
         timesteps: Of every clip (n,).
-        captioned: Which clips have a caption (n,); nothing else tells a colour, so others get 0.
+        captioned: Which clips have a caption (n,); nothing else tells a colour, so others get 0. It
+            always tells the object's colour, and may leave out the background.
         spread: Standard deviation in latents.
         generator: Of the offsets.
     """

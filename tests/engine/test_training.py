@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from demo.training import clips, stages
+from demo.training import clips, denoiser, stages
 from demo.training.autoencoder import _mix
 from demo.training.folder import STAGES, FolderError, claim
 from demo.training.loop import Budget, OutOfTime, train
@@ -89,6 +89,31 @@ def test_an_interrupted_training_ends_with_the_same_model(smoke, tmp_path):
     assert total == SMOKE.video.steps - 1
     assert train_smoke(tmp_path).returncode == 0
     assert unet_of(tmp_path) == unet_of(smoke)
+
+
+@pytest.mark.parametrize(
+    ("images_only", "dropout", "are_there"),
+    [(False, 0.0, True), (True, 0.0, False), (False, 1.0, False)],
+)
+def test_wrong_colours_are_in_the_noise_of_captioned_clips_in_the_last_stage(
+    smoke, monkeypatch, images_only, dropout, are_there
+):
+    noises = []
+
+    def keep(_parts, _worker, latents, noise, *_others):
+        noises.append(noise)
+        return torch.zeros_like(latents), torch.zeros_like(latents)
+
+    monkeypatch.setattr(denoiser, "predict_velocity", keep)
+    video = dataclasses.replace(SMOKE.video, batch=16)
+    plan = dataclasses.replace(SMOKE, video=video, caption_dropout=dropout)
+    parts = stages._untrained(plan)
+    for spread in (0.0, 1.0):
+        coloured = dataclasses.replace(plan, colour_spread=spread)
+        task = denoiser.DenoiserTask(parts, smoke, coloured, ALONE, images_only=images_only)
+        task.loss(0, torch.Generator().manual_seed(1))
+    white, coloured = noises
+    assert torch.equal(white, coloured) != are_there
 
 
 def test_a_folder_keeps_to_its_plan_its_processes_and_one_run(smoke):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draft, Balanced and Quality: the same way in fewer or more steps."""
+"""Draft, Balanced and Quality: the same way in fewer or more steps, as far as a step may go."""
 
 from pathlib import Path
 
