@@ -13,8 +13,8 @@ KIND_CHANGES: dict[Kind, dict[str, Any]] = {
     # in its place, look at.
     "background": {"timestep_max": 0.9},
     # A new shape needs more of the prompt, noise in which the old one is no longer seen, and steps
-    # small enough not to pass it. The stopping rule takes it for complete too early, because much
-    # noise agrees before little does: with earlier weights one of six on tuning seeds, and, where
+    # small enough not to pass it. The stopping rule takes it for complete too early: with earlier
+    # weights one of six on tuning seeds, in which much noise agreed before little did, and, where
     # it was first noticed, five of twelve of the gate's, after 4 to 12 steps.
     "shape": {
         "guidance_scale": 2.5,

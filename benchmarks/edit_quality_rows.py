@@ -103,8 +103,10 @@ class Row:
     trial_of: str = ""
 
     def settings(self, card: BackboneCard, kind: Kind) -> EditSettings:
-        """The row's settings: the card's for `dds`, `COMMON` and the kind's, at `PRESET`, and what
-        is the row's own."""
+        """The card's settings for `dds`, `COMMON` and the kind's, at `PRESET`; then the row's own.
+
+        So every method has the step size of `dds`, not the one that the card gives the method.
+        """
         of_kind = with_settings(card.recommended("dds"), **{**COMMON, **KIND_CHANGES[kind]})
         base = at_preset(of_kind, PRESET)
         if self.is_recommended:
